@@ -1,0 +1,170 @@
+//! The event types that a bus knows: how each is decoded, checked and brought up to date.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::envelope::{Decoded, Envelope};
+use crate::event::{Event, UpcastError, assert_event_type};
+
+/// A stored payload cannot become the typed event.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The payload does not fit the type; the message names the field.
+    #[error("payload does not fit {event_type}: {source}")]
+    Shape {
+        /// The event's type.
+        event_type: &'static str,
+        /// What serde found, with the field or the position.
+        source: serde_json::Error,
+    },
+    /// The payload was written by a newer build.
+    #[error(
+        "{event_type} is stored in version {stored}, this build reads up to {known}; deploy the newer build, then redrive"
+    )]
+    Newer {
+        /// The event's type.
+        event_type: &'static str,
+        /// The version in the store.
+        stored: u32,
+        /// The newest version that this build reads.
+        known: u32,
+    },
+    /// The payload's upcast failed.
+    #[error("{event_type} cannot be brought up from version {stored}: {source}")]
+    Upcast {
+        /// The event's type.
+        event_type: &'static str,
+        /// The version in the store.
+        stored: u32,
+        /// Why not.
+        source: UpcastError,
+    },
+}
+
+/// Two Rust types claim one event type.
+#[derive(Debug, thiserror::Error)]
+#[error("event type {event_type} is claimed by both {first} and {second}; rename one")]
+pub struct TypeClash {
+    event_type: &'static str,
+    first: &'static str,
+    second: &'static str,
+}
+
+/// What is known of one event type.
+#[derive(Debug, Clone, Copy)]
+pub struct TypeInfo {
+    /// The event's type, such as `course.graduated`.
+    pub event_type: &'static str,
+    /// The version of the payload that this build writes.
+    pub schema_version: u32,
+    rust_type: &'static str,
+    decode: fn(&str, u32) -> Decoded,
+}
+
+impl TypeInfo {
+    pub(crate) fn of<E: Event>() -> Self {
+        const { assert_event_type::<E>() };
+        Self {
+            event_type: E::TYPE,
+            schema_version: E::SCHEMA_VERSION,
+            rust_type: std::any::type_name::<E>(),
+            decode: decode::<E>,
+        }
+    }
+
+    /// Decodes the payload of `envelope`, at most once for all who ask.
+    pub(crate) fn decode<'e>(&self, envelope: &'e Envelope) -> &'e Decoded {
+        envelope
+            .payload
+            .decoded_or(|json| (self.decode)(json, envelope.schema_version))
+    }
+
+    /// Checks that `json`, written in the current version, fits the type.
+    pub(crate) fn check(&self, json: &str) -> Decoded {
+        (self.decode)(json, self.schema_version)
+    }
+}
+
+/// All event types of a bus, by name.
+#[derive(Debug, Clone, Default)]
+pub struct Catalogue {
+    types: BTreeMap<&'static str, TypeInfo>,
+}
+
+impl Catalogue {
+    /// Returns an empty catalogue.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds `E`, so that its payloads can be checked and decoded.
+    ///
+    /// # Errors
+    ///
+    /// Fails if another Rust type has claimed the same event type.
+    pub fn add<E: Event>(&mut self) -> Result<(), TypeClash> {
+        self.insert(TypeInfo::of::<E>())
+    }
+
+    pub(crate) fn insert(&mut self, info: TypeInfo) -> Result<(), TypeClash> {
+        match self.types.get(info.event_type) {
+            Some(known) if known.rust_type != info.rust_type => Err(TypeClash {
+                event_type: info.event_type,
+                first: known.rust_type,
+                second: info.rust_type,
+            }),
+            Some(_) => Ok(()),
+            None => {
+                self.types.insert(info.event_type, info);
+                Ok(())
+            }
+        }
+    }
+
+    /// Returns what is known of `event_type`.
+    #[must_use]
+    pub fn get(&self, event_type: &str) -> Option<&TypeInfo> {
+        self.types.get(event_type)
+    }
+
+    /// Iterates over the types in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = &TypeInfo> {
+        self.types.values()
+    }
+}
+
+fn decode<E: Event>(json: &str, stored: u32) -> Decoded {
+    typed::<E>(json, stored)
+        .map(|event| Arc::new(event) as _)
+        .map_err(Arc::new)
+}
+
+fn typed<E: Event>(json: &str, stored: u32) -> Result<E, DecodeError> {
+    let shape = |source| DecodeError::Shape {
+        event_type: E::TYPE,
+        source,
+    };
+    if stored == E::SCHEMA_VERSION {
+        return serde_json::from_str(json).map_err(shape);
+    }
+    if stored > E::SCHEMA_VERSION {
+        return Err(DecodeError::Newer {
+            event_type: E::TYPE,
+            stored,
+            known: E::SCHEMA_VERSION,
+        });
+    }
+    let mut payload: Value = serde_json::from_str(json).map_err(shape)?;
+    for version in stored..E::SCHEMA_VERSION {
+        payload = E::upcast(version, payload).map_err(|source| DecodeError::Upcast {
+            event_type: E::TYPE,
+            stored,
+            source,
+        })?;
+    }
+    serde_json::from_value(payload).map_err(shape)
+}

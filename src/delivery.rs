@@ -1,0 +1,185 @@
+//! The words that the ledger and the store share: what is owed, and what became of it.
+//!
+//! Plain data. The ledger decides with it, the store writes it down, and neither
+//! knows the other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::envelope::Envelope;
+
+/// One running bus. A new one for every start.
+pub type NodeId = Uuid;
+
+/// Attempts after which a delivery that kills its process is one adoption short of being delivered alone.
+pub(crate) const ADOPTIONS_BEFORE_ALONE: u32 = 3;
+
+/// The exact list of modules that an event goes to, fixed when it is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// The row in `event_routes`.
+    pub id: i64,
+    /// The event type that it routes.
+    pub event_type: Arc<str>,
+    /// The targets, sorted by name, each once.
+    pub modules: Vec<Arc<str>>,
+}
+
+/// An event and where it goes, ready to be persisted.
+#[derive(Debug, Clone)]
+pub(crate) struct Routed {
+    pub(crate) envelope: Arc<Envelope>,
+    pub(crate) route: Arc<Route>,
+}
+
+/// Where a delivery stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeliveryState {
+    /// Owed: waiting, running, or waiting for a retry.
+    Pending,
+    /// The module has handled it.
+    Acked,
+    /// A dead letter: given up, kept with its errors, ready to be redriven.
+    Dead,
+    /// Given up by an operator.
+    Cancelled,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FailureKind {
+    /// The handler returned an error that a retry may cure.
+    Retryable,
+    /// The handler returned an error that no retry can cure.
+    Fatal,
+    /// The handler did not return in time.
+    Timeout,
+    /// The handler panicked.
+    Panic,
+    /// The payload does not fit the event's type.
+    Decode,
+}
+
+/// One failed attempt, as it is kept in the delivery's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) kind: FailureKind,
+    /// Cleaned and cut: see [`crate::error::clean`].
+    pub(crate) message: String,
+}
+
+/// A delivery row that a node has claimed.
+#[derive(Debug, Clone)]
+pub(crate) struct Claimed {
+    pub(crate) envelope: Arc<Envelope>,
+    /// The number of this attempt, counted from 1 when it was claimed. Settling checks it.
+    pub(crate) attempt: u32,
+}
+
+/// An event that another node owned and this one takes over.
+#[derive(Debug, Clone)]
+pub(crate) struct Adopted {
+    pub(crate) envelope: Arc<Envelope>,
+    pub(crate) route: Arc<Route>,
+    /// Position in the log, for the low-water mark.
+    pub(crate) seq: i64,
+    /// How often the event has been adopted, this time included.
+    pub(crate) adoptions: u32,
+    /// Targets that have a row already, whatever its state: rows speak for themselves.
+    pub(crate) with_rows: Vec<Arc<str>>,
+}
+
+/// A live delivery that becomes a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewRow {
+    pub(crate) event_id: Uuid,
+    pub(crate) module: Arc<str>,
+    /// Attempts already made.
+    pub(crate) attempts: u32,
+    pub(crate) next: Next,
+    pub(crate) failure: Option<Failure>,
+}
+
+/// What becomes of a claimed row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RowChange {
+    pub(crate) event_id: Uuid,
+    pub(crate) module: Arc<str>,
+    /// The attempt under which it was claimed; another value in the row means that the claim was lost.
+    pub(crate) attempt: u32,
+    pub(crate) next: Next,
+    pub(crate) failure: Option<Failure>,
+}
+
+/// Where a delivery goes from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Done.
+    Acked,
+    /// Due again after this delay, by the database's clock.
+    Pending(Duration),
+    /// Back in the store untried: the attempt that the claim counted is taken off again.
+    Untried(Duration),
+    /// A dead letter.
+    Dead,
+}
+
+/// Everything that the ledger wants written, for one transaction.
+#[derive(Debug, Default)]
+pub(crate) struct Settlement {
+    /// Live events whose every target acked and that have no row: `processed_at` is set outright.
+    pub(crate) completed: Vec<Uuid>,
+    /// Live events that the node lets go of while rows exist: finished only if no row is pending.
+    pub(crate) released: Vec<Uuid>,
+    /// Live deliveries that become rows.
+    pub(crate) rows: Vec<NewRow>,
+    /// Claimed rows that have an outcome.
+    pub(crate) changes: Vec<RowChange>,
+}
+
+impl Settlement {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.completed.is_empty()
+            && self.released.is_empty()
+            && self.rows.is_empty()
+            && self.changes.is_empty()
+    }
+}
+
+/// A new event's share that goes straight to rows, in the commit of the event itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SpilledRow {
+    /// Index into the batch of events that is being committed.
+    pub(crate) event_index: u32,
+    pub(crate) module: Arc<str>,
+}
+
+/// What a module wants from the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ClaimRequest {
+    pub(crate) module: Arc<str>,
+    /// Room in memory: at most this many.
+    pub(crate) limit: u32,
+    /// Keep the order of keys: skip a row while an earlier one of its key is pending or, if dead ones hold, dead.
+    pub(crate) order: KeyOrder,
+    /// Event types whose breaker is open: left in the store.
+    pub(crate) except_types: Vec<Arc<str>>,
+    /// Only this type, and just one: the probe of a half-open breaker.
+    pub(crate) probe: Option<Arc<str>>,
+}
+
+/// How a module wants deliveries of one ordering key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KeyOrder {
+    /// No order. The default.
+    #[default]
+    Unordered,
+    /// In publish order; when a delivery dies, its key goes on.
+    Ordered,
+    /// In publish order; when a delivery dies, its key waits until it is redriven or cancelled.
+    OrderedHoldingDead,
+}
