@@ -13,7 +13,7 @@ use crate::envelope::Envelope;
 /// One running bus. A new one for every start.
 pub type NodeId = Uuid;
 
-/// Attempts after which a delivery that kills its process is one adoption short of being delivered alone.
+/// An event adopted this often may be what kills its process: it is delivered alone, through rows.
 pub(crate) const ADOPTIONS_BEFORE_ALONE: u32 = 3;
 
 /// The exact list of modules that an event goes to, fixed when it is published.
@@ -170,6 +170,8 @@ pub(crate) struct ClaimRequest {
     pub(crate) except_types: Vec<Arc<str>>,
     /// Only this type, and just one: the probe of a half-open breaker.
     pub(crate) probe: Option<Arc<str>>,
+    /// One row of an event that was adopted too often, and nothing else; other claims skip such rows.
+    pub(crate) alone: bool,
 }
 
 /// How a module wants deliveries of one ordering key.
