@@ -80,24 +80,12 @@ pub(crate) struct Claimed {
     pub(crate) attempt: u32,
 }
 
-/// An event that another node owned and this one takes over.
-#[derive(Debug, Clone)]
-pub(crate) struct Adopted {
-    pub(crate) envelope: Arc<Envelope>,
-    pub(crate) route: Arc<Route>,
-    /// Position in the log, for the low-water mark.
-    pub(crate) seq: i64,
-    /// How often the event has been adopted, this time included.
-    pub(crate) adoptions: u32,
-    /// Targets that have a row already, whatever its state: rows speak for themselves.
-    pub(crate) with_rows: Vec<Arc<str>>,
-}
-
 /// A live delivery that becomes a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NewRow {
     pub(crate) event_id: Uuid,
     pub(crate) module: Arc<str>,
+    pub(crate) ordering_key: Option<String>,
     /// Attempts already made.
     pub(crate) attempts: u32,
     pub(crate) next: Next,
@@ -131,6 +119,8 @@ pub(crate) enum Next {
 /// Everything that the ledger wants written, for one transaction.
 #[derive(Debug, Default)]
 pub(crate) struct Settlement {
+    /// No event in here has a lower sequence number: until it is written, the low-water mark stays below.
+    pub(crate) oldest_seq: Option<i64>,
     /// Live events whose every target acked and that have no row: `processed_at` is set outright.
     pub(crate) completed: Vec<Uuid>,
     /// Live events that the node lets go of while rows exist: finished only if no row is pending.
@@ -147,6 +137,23 @@ impl Settlement {
             && self.released.is_empty()
             && self.rows.is_empty()
             && self.changes.is_empty()
+    }
+
+    /// Adds what `other` wants written.
+    pub(crate) fn absorb(&mut self, mut other: Self) {
+        self.completed.append(&mut other.completed);
+        self.released.append(&mut other.released);
+        self.rows.append(&mut other.rows);
+        self.changes.append(&mut other.changes);
+        self.guard(other.oldest_seq);
+    }
+
+    /// Keeps the low-water mark at or below `seq`.
+    pub(crate) fn guard(&mut self, seq: Option<i64>) {
+        self.oldest_seq = match (self.oldest_seq, seq) {
+            (Some(known), Some(new)) => Some(known.min(new)),
+            (known, new) => known.or(new),
+        };
     }
 }
 

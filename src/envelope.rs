@@ -87,6 +87,12 @@ impl Payload {
         &self.json
     }
 
+    /// Returns the typed value, shared, if it has been decoded as an `E`.
+    pub(crate) fn shared<E: Send + Sync + 'static>(&self) -> Option<Arc<E>> {
+        let decoded = self.decoded.get()?.as_ref().ok()?;
+        Arc::clone(decoded).downcast::<E>().ok()
+    }
+
     pub(crate) fn decoded_or(&self, decode: impl FnOnce(&str) -> Decoded) -> &Decoded {
         self.decoded.get_or_init(|| decode(&self.json))
     }

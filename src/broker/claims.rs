@@ -1,0 +1,62 @@
+//! Claims rows for modules that have room, and follows what the store's poll says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Broker, Input};
+use crate::delivery::ClaimRequest;
+use crate::ledger::ModuleId;
+use crate::maintenance;
+use crate::store::{ClaimBatch, Poll, StoreError};
+
+impl Broker {
+    pub(super) fn start_claims(&mut self, now: Duration) {
+        if !self.phase.claims() {
+            return;
+        }
+        for (module, request) in self.ledger.claims(now) {
+            let services = Arc::clone(&self.services);
+            drop(self.services.runtime.spawn(async move {
+                let result = services.store.claim(services.node, &request).await;
+                services.inbox.push(Input::Claimed { module, request, result });
+            }));
+        }
+    }
+
+    pub(super) fn claimed(
+        &mut self,
+        module: ModuleId,
+        request: &ClaimRequest,
+        result: Result<ClaimBatch, StoreError>,
+    ) {
+        let now = self.now();
+        match result {
+            Ok(batch) => self.ledger.claimed(now, module, request, batch),
+            Err(error) => {
+                tracing::error!(module = &*request.module, %error, "deliveries could not be claimed; trying again");
+                self.ledger.claim_failed(now, module, request);
+            }
+        }
+    }
+
+    pub(super) fn polled(&mut self, poll: Poll) {
+        let now = self.now();
+        for (id, definition) in &self.modules {
+            let paused = poll.paused.contains(&definition.name);
+            match (paused, self.ledger.is_paused(*id)) {
+                (true, false) => self.ledger.pause(now, *id),
+                (false, true) => self.ledger.resume(now, *id),
+                _ => {}
+            }
+        }
+        self.ledger.due(now, &poll.due, &poll.alone);
+        if poll.unrouted {
+            maintenance::route_unrouted(&self.services);
+        }
+        if self.services.routes.is_older_than(poll.routes_version) {
+            maintenance::reload_routes(&self.services);
+        }
+        let waiting = self.watches.waiting();
+        self.look_up(waiting);
+    }
+}

@@ -1,0 +1,304 @@
+//! Group commit: everything that waits becomes durable together.
+//!
+//! One commit of new events and one of settlements are under way at a time. On
+//! SQLite, which has one writer, the two share a transaction.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::{Broker, CommitEvents, Input, PublishRequest, Stored};
+use crate::delivery::{Routed, Settlement};
+use crate::ledger::Admission;
+use crate::publication::PublishError;
+use crate::store::{Commit, CommitDone, CommitError, Duplicate, StoreError};
+
+/// The most events in one commit, unless one request alone has more.
+const EVENTS_MAX: usize = 4_096;
+/// The most bytes of payload in one commit, unless one request alone has more.
+const BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How long commits rest after the store failed.
+const REST: Duration = Duration::from_millis(250);
+
+/// What waits to be committed, and what is under way.
+pub(super) struct Commits {
+    one_writer: bool,
+    waiting: VecDeque<PublishRequest>,
+    settlement: Settlement,
+    persisting: bool,
+    settling: bool,
+    /// Sequence numbers that the low-water mark must not pass while a settlement is under way.
+    guards: Vec<i64>,
+    rest_until: Duration,
+}
+
+/// A commit that came back.
+pub(crate) struct Committed {
+    /// Publishers, each with the number of its events.
+    requests: Vec<(usize, PublishRequest)>,
+    admission: Option<Admission>,
+    settlement: Settlement,
+    result: Result<CommitDone, CommitError>,
+}
+
+/// A commit in somebody else's transaction that came back.
+pub(crate) struct EventsCommitted {
+    admission: Admission,
+    result: Result<CommitDone, StoreError>,
+    reply: oneshot::Sender<Result<(), StoreError>>,
+}
+
+impl Commits {
+    pub(super) fn new(one_writer: bool) -> Self {
+        Self {
+            one_writer,
+            waiting: VecDeque::new(),
+            settlement: Settlement::default(),
+            persisting: false,
+            settling: false,
+            guards: Vec::new(),
+            rest_until: Duration::ZERO,
+        }
+    }
+
+    /// Returns whether nothing waits and nothing is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.settlement.is_empty() && !self.persisting && !self.settling
+    }
+
+    /// Takes what fits in one commit, in order. An id twice waits for the next.
+    fn take_requests(&mut self) -> Vec<(usize, PublishRequest)> {
+        let (mut events, mut bytes, mut given) = (0, 0, HashSet::new());
+        let mut taken = Vec::with_capacity(self.waiting.len().min(EVENTS_MAX));
+        while let Some(request) = self.waiting.front() {
+            let size: usize = request.events.iter().map(|event| event.envelope.payload.json().len()).sum();
+            let full = events + request.events.len() > EVENTS_MAX || bytes + size > BYTES_MAX;
+            if full && !taken.is_empty() {
+                break;
+            }
+            let ids = request.events.iter().map(|event| event.envelope.id);
+            if request.ids_given && !ids.clone().all(|id| given.insert(id)) {
+                break;
+            }
+            events += request.events.len();
+            bytes += size;
+            taken.extend(self.waiting.pop_front().map(|request| (request.events.len(), request)));
+        }
+        taken
+    }
+
+    fn take_settlement(&mut self) -> Settlement {
+        let settlement = std::mem::take(&mut self.settlement);
+        self.guards.extend(settlement.oldest_seq);
+        settlement
+    }
+
+    fn release_guard(&mut self, guard: Option<i64>) {
+        if let Some(position) = guard.and_then(|guard| self.guards.iter().position(|held| *held == guard)) {
+            self.guards.swap_remove(position);
+        }
+    }
+}
+
+impl Broker {
+    pub(super) fn publish(&mut self, request: PublishRequest) {
+        if self.phase.refuses_events() {
+            return drop(request.reply.send(Err(PublishError::ShuttingDown)));
+        }
+        self.commits.waiting.push_back(request);
+    }
+
+    /// Returns a sequence number below which this node owns nothing unprocessed.
+    pub(super) fn low_water(&self) -> i64 {
+        let guards = self.commits.guards.iter().chain(&self.commits.settlement.oldest_seq);
+        guards.copied().fold(self.ledger.low_water(), i64::min)
+    }
+
+    pub(super) fn start_commits(&mut self) {
+        self.commits.settlement.absorb(self.ledger.take_settlement());
+        if self.now() < self.commits.rest_until {
+            return;
+        }
+        let settles = !self.commits.settlement.is_empty();
+        let persists = !self.commits.waiting.is_empty();
+        if !self.commits.persisting && (persists || (settles && self.commits.one_writer)) {
+            let requests = self.commits.take_requests();
+            let settlement = if self.commits.one_writer {
+                self.commits.take_settlement()
+            } else {
+                Settlement::default()
+            };
+            self.commits.persisting = true;
+            self.commit(requests, settlement);
+        }
+        if !self.commits.settling && settles && !self.commits.one_writer {
+            let settlement = self.commits.take_settlement();
+            self.commits.settling = true;
+            self.commit(Vec::new(), settlement);
+        }
+    }
+
+    fn commit(&mut self, mut requests: Vec<(usize, PublishRequest)>, settlement: Settlement) {
+        let events: Vec<Routed> = requests.iter_mut().flat_map(|(_, request)| request.events.drain(..)).collect();
+        let admission = (!events.is_empty()).then(|| self.ledger.admit(self.now(), events));
+        let services = Arc::clone(&self.services);
+        drop(self.services.runtime.spawn(async move {
+            let commit = Commit::new(services.node, admission.as_ref(), &settlement);
+            let result = services.store.commit(commit).await;
+            services.inbox.push(Input::Committed(Box::new(Committed {
+                requests,
+                admission,
+                settlement,
+                result,
+            })));
+        }));
+    }
+
+    pub(super) fn committed(&mut self, committed: Committed) {
+        let Committed { requests, admission, settlement, result } = committed;
+        if self.commits.one_writer || admission.is_some() {
+            self.commits.persisting = false;
+        } else {
+            self.commits.settling = false;
+        }
+        match result {
+            Ok(done) => {
+                self.commits.release_guard(settlement.oldest_seq);
+                self.watches.finished(&settlement.completed);
+                self.watches.finished(&done.finished);
+                if let Some(admission) = admission {
+                    self.ledger.published(self.now(), stamped(admission, &done), done.first_seq, done.last_seq);
+                }
+                for (_, request) in requests {
+                    stored(request);
+                }
+            }
+            Err(error) => {
+                // Settling again is harmless: what was settled before changes nothing.
+                self.commits.release_guard(settlement.oldest_seq);
+                self.commits.settlement.absorb(settlement);
+                self.not_committed(requests, admission, error);
+            }
+        }
+    }
+
+    fn not_committed(
+        &mut self,
+        requests: Vec<(usize, PublishRequest)>,
+        admission: Option<Admission>,
+        error: CommitError,
+    ) {
+        match error {
+            CommitError::Duplicates(duplicates) => {
+                if let Some(admission) = admission {
+                    let events = self.ledger.refused(admission);
+                    self.without_duplicates(requests, events, &duplicates);
+                }
+            }
+            CommitError::Store(error) => {
+                tracing::error!(%error, "commit failed; nothing is acknowledged until the store works again");
+                self.commits.rest_until = self.now() + REST;
+                for (_, request) in requests {
+                    refused(request, PublishError::Store(error.to_string()));
+                }
+                if let Some(admission) = admission {
+                    self.give_up(admission, error.is_ambiguous());
+                }
+            }
+        }
+    }
+
+    /// Queues the requests again, in order, without the events that are stored already.
+    fn without_duplicates(
+        &mut self,
+        requests: Vec<(usize, PublishRequest)>,
+        events: Vec<Routed>,
+        duplicates: &[Duplicate],
+    ) {
+        let mut events = events.into_iter();
+        let mut again = VecDeque::new();
+        for (count, mut request) in requests {
+            request.events = events.by_ref().take(count).collect();
+            let mine = |duplicate: &&Duplicate| request.events.iter().any(|event| event.envelope.id == duplicate.id);
+            if let Some(conflict) = duplicates.iter().filter(mine).find(|duplicate| !duplicate.same) {
+                refused(request, PublishError::Conflict(conflict.id));
+                continue;
+            }
+            let known: Vec<Uuid> = duplicates.iter().filter(mine).map(|duplicate| duplicate.id).collect();
+            request.events.retain(|event| !known.contains(&event.envelope.id));
+            request.duplicates.extend(known);
+            if request.events.is_empty() {
+                stored(request);
+            } else {
+                again.push_back(request);
+            }
+        }
+        again.append(&mut self.commits.waiting);
+        self.commits.waiting = again;
+    }
+
+    /// Forgets events that were not stored; if that is not sure, sees to it that they are delivered.
+    fn give_up(&mut self, admission: Admission, ambiguous: bool) {
+        let events = self.ledger.refused(admission);
+        if ambiguous {
+            let ids = events.iter().map(|event| event.envelope.id).collect();
+            crate::maintenance::rescue(Arc::clone(&self.services), ids);
+        }
+    }
+
+    pub(super) fn commit_events(&mut self, request: CommitEvents) {
+        let CommitEvents { mut transaction, events, reply } = request;
+        let admission = self.ledger.admit(self.now(), events);
+        let services = Arc::clone(&self.services);
+        drop(self.services.runtime.spawn(async move {
+            let inserted = services.store.insert_events(&mut transaction, services.node, &admission).await;
+            let result = match inserted {
+                Ok(done) => transaction.commit().await.map(|()| done),
+                Err(error) => Err(error),
+            };
+            services.inbox.push(Input::EventsCommitted(Box::new(EventsCommitted {
+                admission,
+                result,
+                reply,
+            })));
+        }));
+    }
+
+    pub(super) fn events_committed(&mut self, committed: EventsCommitted) {
+        let EventsCommitted { admission, result, reply } = committed;
+        let answer = match result {
+            Ok(done) => {
+                self.ledger.published(self.now(), stamped(admission, &done), done.first_seq, done.last_seq);
+                Ok(())
+            }
+            Err(error) => {
+                self.give_up(admission, error.is_ambiguous());
+                Err(error)
+            }
+        };
+        drop(reply.send(answer));
+    }
+}
+
+/// Writes the store's time into envelopes that nobody shares yet.
+fn stamped(mut admission: Admission, done: &CommitDone) -> Admission {
+    for event in &mut admission.events {
+        if let Some(envelope) = Arc::get_mut(&mut event.envelope) {
+            envelope.created_at = done.created_at;
+        }
+    }
+    admission
+}
+
+/// Answers a publisher that its events are durable; one that went away wants no answer.
+fn stored(request: PublishRequest) {
+    let duplicates = request.duplicates;
+    drop(request.reply.send(Ok(Stored { duplicates })));
+}
+
+fn refused(request: PublishRequest, error: PublishError) {
+    drop(request.reply.send(Err(error)));
+}

@@ -1,0 +1,196 @@
+//! Who owes an acknowledgement for what: a pure state machine.
+//!
+//! No I/O, no clock and no randomness of its own: time and jitter come in as
+//! parameters, decisions go out as values. The broker feeds it every input and
+//! carries out what it answers, so the whole behaviour of a node can be run in
+//! a simulation.
+//!
+//! Its unit is the *flight*, a run of events with one route: what happens to a
+//! flight as a whole costs the same for one event as for a thousand, and one
+//! event's exception is kept beside it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use slab::Slab;
+use uuid::Uuid;
+
+use crate::breaker::BreakerPolicy;
+use crate::delivery::{Failure, KeyOrder, Settlement};
+use crate::envelope::Envelope;
+use crate::retry::RetryPolicy;
+
+mod control;
+mod flight;
+mod module;
+mod publish;
+mod queue;
+mod report;
+mod rows;
+#[cfg(test)]
+mod simulation;
+mod workers;
+
+pub(crate) use control::LedgerHealth;
+pub(crate) use flight::{Attempts, FlightId, Segment};
+pub(crate) use module::ModuleState;
+pub(crate) use publish::Admission;
+pub(crate) use report::{Exception, Outcome, Report, Rest, Span, WorkerEnd};
+
+use flight::Flight;
+use module::ModuleLedger;
+
+/// A module of this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ModuleId(pub(crate) u32);
+
+/// One worker, from its building to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct WorkerId {
+    pub(crate) module: ModuleId,
+    pub(crate) index: u32,
+    pub(crate) incarnation: u32,
+}
+
+/// What the ledger must know of a module.
+#[derive(Debug, Clone)]
+pub(crate) struct ModuleSpec {
+    pub(crate) name: Arc<str>,
+    pub(crate) workers: u32,
+    pub(crate) order: KeyOrder,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) breaker: BreakerPolicy,
+    /// Deliveries held in memory, queued and in flight.
+    pub(crate) capacity: u32,
+    /// Bytes of payload held in memory.
+    pub(crate) capacity_bytes: usize,
+    /// Worker ends within the window that are taken before the module's breakers open.
+    pub(crate) restart_limit: usize,
+    pub(crate) restart_window: Duration,
+}
+
+/// How a module begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ModuleStart {
+    /// Rows of earlier runs may wait: everything goes through the store until they are claimed.
+    Behind,
+    /// An operator paused it.
+    Paused,
+}
+
+/// Deliveries for one worker.
+#[derive(Debug)]
+pub(crate) struct Dispatch {
+    pub(crate) worker: WorkerId,
+    pub(crate) segments: Vec<Segment>,
+}
+
+/// A worker that is to be built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rebuild {
+    pub(crate) worker: WorkerId,
+    pub(crate) delay: Duration,
+}
+
+/// A delivery that was given up.
+#[derive(Debug)]
+pub(crate) struct DeadLetter {
+    pub(crate) envelope: Arc<Envelope>,
+    pub(crate) module: Arc<str>,
+    pub(crate) attempts: u32,
+    pub(crate) failure: Failure,
+    /// Its attempts are used up, as opposed to an error that no attempt can cure.
+    pub(crate) exhausted: bool,
+}
+
+/// A source of numbers between 0 and 1, for the jitter of retries.
+pub(crate) type Jitter = Box<dyn FnMut() -> f64 + Send>;
+
+/// The state machine.
+pub(crate) struct Ledger {
+    jitter: Jitter,
+    modules: Slab<ModuleLedger>,
+    by_name: HashMap<Arc<str>, ModuleId>,
+    flights: Slab<Flight>,
+    /// Sequence numbers that the low-water mark must not pass, each with how often it is held.
+    marks: BTreeMap<i64, u32>,
+    /// One more than the highest sequence number seen.
+    next_seq: i64,
+    settlement: Settlement,
+    dead: Vec<DeadLetter>,
+    rebuilds: Vec<Rebuild>,
+    /// The module that claims or runs the one delivery which runs alone, and its event once it is claimed.
+    alone: Option<(ModuleId, Option<Uuid>)>,
+    draining: bool,
+}
+
+impl Ledger {
+    /// Makes a ledger for a node none of whose events has a sequence number below `start_seq`.
+    pub(crate) fn new(start_seq: i64, jitter: Jitter) -> Self {
+        Self {
+            jitter,
+            modules: Slab::new(),
+            by_name: HashMap::new(),
+            flights: Slab::new(),
+            marks: BTreeMap::new(),
+            next_seq: start_seq,
+            settlement: Settlement::default(),
+            dead: Vec::new(),
+            rebuilds: Vec::new(),
+            alone: None,
+            draining: false,
+        }
+    }
+
+    /// Returns what is to be written since the last call.
+    pub(crate) fn take_settlement(&mut self) -> Settlement {
+        std::mem::take(&mut self.settlement)
+    }
+
+    pub(crate) fn take_dead(&mut self) -> Vec<DeadLetter> {
+        std::mem::take(&mut self.dead)
+    }
+
+    pub(crate) fn take_rebuilds(&mut self) -> Vec<Rebuild> {
+        std::mem::take(&mut self.rebuilds)
+    }
+
+    /// Returns a sequence number below which nothing of this node is unprocessed
+    /// and without rows, but for settlements that were taken and not yet written.
+    pub(crate) fn low_water(&self) -> i64 {
+        let held = self.marks.first_key_value().map(|(seq, _)| *seq);
+        let marks = held.into_iter().chain(self.settlement.oldest_seq);
+        marks.fold(self.next_seq, i64::min)
+    }
+
+    fn hold_mark(&mut self, seq: i64) {
+        *self.marks.entry(seq).or_insert(0) += 1;
+    }
+
+    fn release_mark(&mut self, seq: i64) {
+        if let Some(count) = self.marks.get_mut(&seq) {
+            *count -= 1;
+            if *count == 0 {
+                self.marks.remove(&seq);
+            }
+        }
+    }
+
+    fn module(&self, id: ModuleId) -> Option<&ModuleLedger> {
+        self.modules.get(id.0 as usize)
+    }
+
+    fn module_mut(&mut self, id: ModuleId) -> Option<&mut ModuleLedger> {
+        self.modules.get_mut(id.0 as usize)
+    }
+
+    fn module_ids(&self) -> Vec<ModuleId> {
+        self.modules.iter().map(|(slot, _)| ModuleId(number(slot))).collect()
+    }
+}
+
+/// Narrows a slot of a slab, which never has as many as 2^32.
+fn number(slot: usize) -> u32 {
+    u32::try_from(slot).unwrap_or(u32::MAX)
+}

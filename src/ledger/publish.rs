@@ -1,0 +1,241 @@
+//! New events: who gets them from memory and who from the store.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::flight::{Attempts, Flight};
+use super::{Ledger, ModuleId, number};
+use crate::delivery::{Route, Routed, SpilledRow};
+use crate::envelope::Envelope;
+
+/// Events on their way into the store, and where their shares will go.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    pub(crate) events: Vec<Routed>,
+    /// Shares that are written as rows, in the same commit.
+    pub(crate) spilled: Vec<SpilledRow>,
+    runs: Vec<Run>,
+    floor: i64,
+}
+
+/// Events of one route that travel together.
+#[derive(Debug)]
+struct Run {
+    /// Positions in the admission.
+    indices: Vec<u32>,
+    live: Vec<LiveShare>,
+}
+
+/// What one module gets of a run from memory.
+#[derive(Debug)]
+struct LiveShare {
+    module: ModuleId,
+    /// Positions in the run that the module gets from the store instead, sorted.
+    except: Vec<u32>,
+}
+
+impl Admission {
+    /// Returns, for each event, whether the node owns it: somebody gets it from
+    /// memory, or nobody gets it at all and it is finished at once.
+    pub(crate) fn owned(&self) -> Vec<bool> {
+        let mut owned = vec![false; self.events.len()];
+        for run in &self.runs {
+            for (position, index) in run.indices.iter().enumerate() {
+                owned[*index as usize] = run.live_targets(number(position)) > 0
+                    || self.events[*index as usize].route.modules.is_empty();
+            }
+        }
+        owned
+    }
+}
+
+impl Run {
+    fn live_targets(&self, position: u32) -> u16 {
+        let live = self.live.iter().filter(|share| share.except.binary_search(&position).is_err());
+        u16::try_from(live.count()).unwrap_or(u16::MAX)
+    }
+}
+
+impl Ledger {
+    /// Decides, before the commit, which shares are written as rows.
+    pub(crate) fn admit(&mut self, now: Duration, events: Vec<Routed>) -> Admission {
+        let floor = self.next_seq;
+        self.hold_mark(floor);
+        let mut admission = Admission {
+            runs: Vec::new(),
+            spilled: Vec::new(),
+            events,
+            floor,
+        };
+        for indices in runs(&admission.events) {
+            let run = self.admit_run(now, &admission.events, indices, &mut admission.spilled);
+            admission.runs.push(run);
+        }
+        admission
+    }
+
+    fn admit_run(&mut self, now: Duration, events: &[Routed], indices: Vec<u32>, spilled: &mut Vec<SpilledRow>) -> Run {
+        let route = Arc::clone(&events[indices[0] as usize].route);
+        let bytes = indices.iter().map(|index| events[*index as usize].envelope.payload.json().len()).sum();
+        let mut live = Vec::with_capacity(route.modules.len());
+        for name in &route.modules {
+            let module = self.by_name.get(name).copied();
+            let takes_live = module.filter(|module| self.makes_room(now, *module, number(indices.len()), bytes, &route));
+            let mut except = Vec::new();
+            for (position, index) in indices.iter().enumerate() {
+                let key = events[*index as usize].envelope.metadata.ordering_key.as_deref();
+                let module_ledger = module.and_then(|module| self.module_mut(module));
+                if takes_live.is_some() && !module_ledger.as_ref().is_some_and(|module| module.is_held(key)) {
+                    continue;
+                }
+                if let Some(module) = module_ledger {
+                    module.hold_key(key);
+                    module.row_leaves(key);
+                }
+                except.push(number(position));
+                spilled.push(SpilledRow {
+                    event_index: *index,
+                    module: Arc::clone(name),
+                });
+            }
+            live.extend(takes_live.map(|module| LiveShare { module, except }));
+        }
+        Run { indices, live }
+    }
+
+    /// Returns whether a module takes events of a route from memory; one without room falls behind.
+    fn makes_room(&mut self, now: Duration, id: ModuleId, events: u32, bytes: usize, route: &Route) -> bool {
+        let draining = self.draining;
+        let Some(module) = self.module(id) else {
+            return false;
+        };
+        if draining || !module.takes_live(&route.event_type) {
+            return false;
+        }
+        if module.has_room_for(events, bytes) {
+            return true;
+        }
+        self.fall_behind(now, id);
+        false
+    }
+
+    /// The commit succeeded: the events are in the air.
+    ///
+    /// None of them has a sequence number below `first_seq` or above `last_seq`.
+    pub(crate) fn published(&mut self, now: Duration, admission: Admission, first_seq: i64, last_seq: i64) {
+        let Admission { events, spilled, runs, floor } = admission;
+        self.next_seq = self.next_seq.max(last_seq + 1);
+        self.rows_arrived(&events, &spilled);
+        for run in runs {
+            self.launch(now, &events, &run, first_seq);
+        }
+        self.release_mark(floor);
+    }
+
+    /// Nothing of the commit happened; gives the events back, in order.
+    pub(crate) fn refused(&mut self, admission: Admission) -> Vec<Routed> {
+        let Admission { events, spilled, floor, .. } = admission;
+        self.rows_arrived(&events, &spilled);
+        for row in &spilled {
+            let key = events[row.event_index as usize].envelope.metadata.ordering_key.as_deref();
+            if let Some(module) = self.by_name.get(&row.module).copied().and_then(|module| self.module_mut(module)) {
+                module.release_key(key);
+            }
+        }
+        self.release_mark(floor);
+        events
+    }
+
+    fn rows_arrived(&mut self, events: &[Routed], spilled: &[SpilledRow]) {
+        for row in spilled {
+            let key = events[row.event_index as usize].envelope.metadata.ordering_key.as_deref();
+            if let Some(module) = self.by_name.get(&row.module).copied().and_then(|module| self.module_mut(module)) {
+                module.row_arrived(key);
+            }
+        }
+    }
+
+    fn launch(&mut self, now: Duration, events: &[Routed], run: &Run, first_seq: i64) {
+        let left: Vec<u16> = (0..number(run.indices.len())).map(|position| run.live_targets(position)).collect();
+        let envelopes: Arc<[Arc<Envelope>]> =
+            run.indices.iter().map(|index| Arc::clone(&events[*index as usize].envelope)).collect();
+        let first = &events[run.indices[0] as usize];
+        if first.route.modules.is_empty() {
+            self.settlement.completed.extend(envelopes.iter().map(|event| event.id));
+            self.settlement.guard(Some(first_seq));
+            return;
+        }
+        if left.iter().all(|left| *left == 0) {
+            return;
+        }
+        let mut flight = Flight::new(envelopes, Attempts::Live, left.into(), Some(first_seq));
+        let targets = u16::try_from(first.route.modules.len()).unwrap_or(u16::MAX);
+        for (position, left) in flight.left.iter().enumerate() {
+            flight.rowed[position] = *left < targets;
+        }
+        let id = self.insert_flight(flight);
+        for share in &run.live {
+            let length = number(run.indices.len());
+            for (from, to) in gaps(&share.except, length) {
+                self.enqueue_share(now, share.module, id, from, to);
+            }
+        }
+    }
+}
+
+/// Cuts a batch into runs of one route.
+///
+/// Without ordering keys the events of a route travel together; with them, only
+/// neighbours do, so that the order across types is kept.
+fn runs(events: &[Routed]) -> Vec<Vec<u32>> {
+    let keyed = events.iter().any(|event| event.envelope.metadata.ordering_key.is_some());
+    let mut runs: Vec<Vec<u32>> = Vec::new();
+    let mut by_route: HashMap<i64, usize> = HashMap::new();
+    let mut last = None;
+    for (index, event) in events.iter().enumerate() {
+        let route = event.route.id;
+        let known = if keyed {
+            last.filter(|last| *last == route).map(|_| runs.len() - 1)
+        } else {
+            by_route.get(&route).copied()
+        };
+        match known {
+            Some(run) => runs[run].push(number(index)),
+            None => {
+                by_route.insert(route, runs.len());
+                runs.push(vec![number(index)]);
+            }
+        }
+        last = Some(route);
+    }
+    runs
+}
+
+/// Returns the ranges of `0..length` between the positions in `except`.
+fn gaps(except: &[u32], length: u32) -> Vec<(u32, u32)> {
+    let mut ranges = Vec::with_capacity(except.len() + 1);
+    let mut from = 0;
+    for position in except {
+        if from < *position {
+            ranges.push((from, *position));
+        }
+        from = position + 1;
+    }
+    if from < length {
+        ranges.push((from, length));
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::gaps;
+
+    #[test]
+    fn gaps_are_what_the_exceptions_leave() {
+        assert_eq!(gaps(&[], 3), [(0, 3)]);
+        assert_eq!(gaps(&[0, 1, 2], 3), []);
+        assert_eq!(gaps(&[1], 3), [(0, 1), (2, 3)]);
+    }
+}

@@ -1,0 +1,138 @@
+//! What a node does beside delivering: its lease, adoption, routing, polling.
+//!
+//! Each is a small loop or a task of the bus's runtime. They touch the store
+//! and tell the broker; none of them holds state that must survive.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::broker::{Input, PublishRequest};
+use crate::event::Event;
+use crate::ledger::DeadLetter;
+use crate::publication::Publication;
+use crate::services::Services;
+use crate::worker::commit::route;
+
+mod heart;
+mod poller;
+
+pub(crate) use heart::Heart;
+pub(crate) use poller::poll;
+
+/// How many events one statement routes, rescues or adopts.
+pub(crate) const BATCH: u32 = 500;
+
+/// Something in the system needs an operator: a delivery used up its attempts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SystemError {
+    /// The module that failed.
+    pub source: String,
+    /// Its last error.
+    pub error: String,
+    /// The event that it failed on.
+    pub original_event: OriginalEvent,
+}
+
+/// The event that a module failed on; its payload stays where it is stored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OriginalEvent {
+    /// The event's id.
+    pub id: Uuid,
+    /// The event's type.
+    #[serde(rename = "type")]
+    pub event_type: String,
+}
+
+impl Event for SystemError {
+    const TYPE: &'static str = "system.error";
+}
+
+/// Announces a dead letter, unless it is itself such an announcement.
+pub(crate) fn publish_system_error(services: &Arc<Services>, dead: DeadLetter) {
+    if &*dead.envelope.event_type == SystemError::TYPE {
+        return;
+    }
+    let publication = Publication::new(SystemError {
+        source: dead.module.to_string(),
+        error: dead.failure.message,
+        original_event: OriginalEvent {
+            id: dead.envelope.id,
+            event_type: dead.envelope.event_type.to_string(),
+        },
+    })
+    .correlation_id(dead.envelope.chain_id());
+    let mut submission = match publication.seal(services.payload_bytes_max) {
+        Ok(submission) => submission,
+        Err(error) => return tracing::error!(%error, "system.error could not be published"),
+    };
+    submission.envelope.metadata.causation_id = Some(dead.envelope.id);
+    let services = Arc::clone(services);
+    let shared = Arc::clone(&services);
+    drop(shared.runtime.spawn(async move {
+        match route(&services, vec![submission]).await {
+            Ok(events) => services.inbox.push(Input::Publish(PublishRequest {
+                events,
+                ids_given: false,
+                duplicates: Vec::new(),
+                reply: oneshot::channel().0,
+            })),
+            Err(error) => tracing::error!(%error, "system.error could not be published"),
+        }
+    }));
+}
+
+/// Routes events that were stored by a plain INSERT. One run at a time.
+pub(crate) fn route_unrouted(services: &Arc<Services>) {
+    if services.routing.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let services = Arc::clone(services);
+    let shared = Arc::clone(&services);
+    drop(shared.runtime.spawn(async move {
+        loop {
+            match services.store.route_unrouted(BATCH).await {
+                Ok(routed) if routed == BATCH => {}
+                Ok(_) => break,
+                Err(error) => break tracing::error!(%error, "events from outside could not be routed; trying again"),
+            }
+        }
+        services.routing.store(false, Ordering::Release);
+        services.look_now.notify_one();
+    }));
+}
+
+/// Reads the routes again.
+pub(crate) fn reload_routes(services: &Arc<Services>) {
+    let services = Arc::clone(services);
+    let shared = Arc::clone(&services);
+    drop(shared.runtime.spawn(async move {
+        if let Err(error) = services.routes.reload().await {
+            tracing::error!(%error, "routes could not be read; the old ones stay in force");
+        }
+    }));
+}
+
+/// Sees to events of which this node does not know whether they were stored: if
+/// they were, their deliveries become rows. Tries until the store answers.
+pub(crate) fn rescue(services: Arc<Services>, ids: Vec<Uuid>) {
+    let shared = Arc::clone(&services);
+    drop(shared.runtime.spawn(async move {
+        while !is_stopping(&services.stopping) {
+            match services.store.rescue(services.node, &ids).await {
+                Ok(0) => return,
+                Ok(rescued) => return tracing::warn!(rescued, "events were stored by a commit that seemed to fail; they are delivered"),
+                Err(error) => tracing::warn!(%error, "a doubtful commit could not be looked up yet"),
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        }
+    }));
+}
+
+fn is_stopping(flag: &AtomicBool) -> bool {
+    flag.load(Ordering::Relaxed)
+}

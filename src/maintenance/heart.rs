@@ -1,0 +1,79 @@
+//! Keeps the node's lease, and takes over what nodes without one left behind.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::BATCH;
+use crate::broker::{Control, Input, Lease};
+use crate::delivery::NodeId;
+use crate::services::Services;
+use crate::store::{Heartbeat, StoreError};
+
+/// The node's heartbeat.
+pub(crate) struct Heart {
+    pub(crate) services: Arc<Services>,
+    /// How long the node counts as alive after a beat.
+    pub(crate) lease: Duration,
+    /// Modules that run on one node at a time.
+    pub(crate) ordered: Vec<Arc<str>>,
+}
+
+impl Heart {
+    /// Beats three times a lease, for as long as the bus runs.
+    pub(crate) async fn run(self) {
+        loop {
+            tokio::time::sleep(self.lease / 3).await;
+            if let Err(error) = self.beat().await {
+                tracing::error!(%error, "heartbeat failed; if the lease ends, other nodes take over");
+            }
+        }
+    }
+
+    pub(crate) async fn beat(&self) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.services.inbox.push(Input::LowWater(reply));
+        let low_water = answer.await.map_err(|_| StoreError::Stopped)?;
+        let store = &self.services.store;
+        let beat = store.heartbeat(self.services.node, self.lease, low_water).await?;
+        if !beat.alive {
+            tracing::warn!("this node's lease had ended; what it held may run elsewhere too");
+        }
+        self.lease_ordered(&beat).await?;
+        for node in &beat.expired {
+            self.adopt(*node).await?;
+        }
+        Ok(())
+    }
+
+    async fn lease_ordered(&self, beat: &Heartbeat) -> Result<(), StoreError> {
+        for module in &self.ordered {
+            let held = self.services.store.lease_module(module, self.services.node, self.lease).await?;
+            let lease = match (held, beat.live_nodes) {
+                (false, _) => Lease::Elsewhere,
+                (true, 0 | 1) => Lease::Sole,
+                (true, _) => Lease::Shared,
+            };
+            let name = Arc::clone(module);
+            self.services.inbox.push(Input::Control(Control::Lease { name, lease }));
+        }
+        Ok(())
+    }
+
+    /// Turns what a dead node owed into rows, which any node may claim.
+    async fn adopt(&self, dead: NodeId) -> Result<(), StoreError> {
+        let mut total = 0;
+        loop {
+            let adopted = self.services.store.adopt(dead, BATCH).await?;
+            total += adopted;
+            if adopted < BATCH {
+                break;
+            }
+        }
+        self.services.store.bury(dead).await?;
+        tracing::info!(node = %dead, events = total, "took over what another node left behind");
+        self.services.look_now.notify_one();
+        Ok(())
+    }
+}

@@ -1,0 +1,113 @@
+//! Runs one handler call so that nothing it does can harm its surroundings.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::ledger::FlightId;
+
+/// How a guarded call ended.
+#[derive(Debug)]
+pub(crate) enum Verdict<T> {
+    Returned(T),
+    Panicked(String),
+    TimedOut(Duration),
+}
+
+/// What a worker's thread is executing right now, for whoever watches the thread.
+#[derive(Debug, Default)]
+pub(crate) struct Marker(AtomicU64);
+
+impl Marker {
+    /// Names the delivery whose handler is being polled.
+    fn enter(&self, flight: FlightId, index: u32) {
+        let position = (u64::from(flight.number()) << 32) | u64::from(index);
+        self.0.store(position + 1, Ordering::Relaxed);
+    }
+
+    fn leave(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    /// Returns the delivery whose handler holds the thread, if one does.
+    pub(crate) fn polling(&self) -> Option<(FlightId, u32)> {
+        let position = self.0.load(Ordering::Relaxed).checked_sub(1)?;
+        let [flight, index] = [position >> 32, position & u64::from(u32::MAX)]
+            .map(|half| u32::try_from(half).unwrap_or(u32::MAX));
+        Some((FlightId::from_number(flight), index))
+    }
+}
+
+/// The bounds of one call.
+pub(crate) struct Bounds<'a> {
+    pub(crate) timeout: Duration,
+    /// Brought forward by the call itself when it takes something that others wait for.
+    pub(crate) deadline: &'a Cell<Option<Instant>>,
+    pub(crate) marker: &'a Marker,
+    pub(crate) delivery: (FlightId, u32),
+}
+
+/// Awaits `future` within `bounds`, and tells whether it ever had to wait.
+pub(crate) async fn guard<F: Future>(future: F, bounds: Bounds<'_>) -> (Verdict<F::Output>, bool) {
+    let mut future = pin!(future);
+    let mut timer: Option<Pin<Box<Sleep>>> = None;
+    let verdict = poll_fn(|cx| {
+        bounds.marker.enter(bounds.delivery.0, bounds.delivery.1);
+        let polled = poll_caught(future.as_mut(), cx);
+        bounds.marker.leave();
+        match polled {
+            Err(message) => Poll::Ready(Verdict::Panicked(message)),
+            Ok(Poll::Ready(value)) => Poll::Ready(Verdict::Returned(value)),
+            Ok(Poll::Pending) => poll_timer(&mut timer, &bounds, cx),
+        }
+    })
+    .await;
+    (verdict, timer.is_some())
+}
+
+fn poll_caught<F: Future>(future: Pin<&mut F>, cx: &mut TaskContext<'_>) -> Result<Poll<F::Output>, String> {
+    catch_unwind(AssertUnwindSafe(|| future.poll(cx))).map_err(|panic| panic_message(panic.as_ref()))
+}
+
+/// Arms the timer at the first wait, so that a call that never waits never pays for one.
+fn poll_timer<T>(
+    timer: &mut Option<Pin<Box<Sleep>>>,
+    bounds: &Bounds<'_>,
+    cx: &mut TaskContext<'_>,
+) -> Poll<Verdict<T>> {
+    let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + bounds.timeout)));
+    if let Some(deadline) = bounds.deadline.get()
+        && deadline < timer.deadline()
+    {
+        timer.as_mut().reset(deadline);
+    }
+    let limit = if bounds.deadline.get().is_some_and(|deadline| deadline == timer.deadline()) {
+        crate::context::SQLITE_TRANSACTION_MAX
+    } else {
+        bounds.timeout
+    };
+    timer.as_mut().poll(cx).map(|()| Verdict::TimedOut(limit))
+}
+
+/// Runs `action`, turning a panic into its message.
+pub(crate) fn caught<T>(action: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(action)).map_err(|panic| panic_message(panic.as_ref()))
+}
+
+/// Returns the text of a panic.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    if let Some(text) = panic.downcast_ref::<&str>() {
+        (*text).to_owned()
+    } else if let Some(text) = panic.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        "panicked with a value that is not text".to_owned()
+    }
+}
