@@ -15,6 +15,7 @@
 
 pub mod academy;
 pub mod ats;
+pub mod chain;
 pub mod demo;
 pub mod events;
 pub mod notifications;

@@ -1,6 +1,6 @@
 //! The modules' own tables, which live beside the bus's.
 
-use stentor::{Migration, MigrationSet};
+use stentor::store::{Migration, MigrationSet};
 
 /// Names one migration's two files.
 macro_rules! migration {

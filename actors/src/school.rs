@@ -10,6 +10,7 @@ use stentor::{Bus, Event, StoreError};
 use uuid::Uuid;
 
 use crate::events::TopicCompleted;
+use crate::people::Role;
 
 mod names;
 mod rows;
@@ -17,9 +18,9 @@ mod rows;
 /// How many juniors a pod has room for.
 const POD_CAPACITY: u32 = 6;
 /// How many recruiters are on the recruitment team.
-const RECRUITERS: u32 = 3;
+pub const RECRUITERS: u32 = 3;
 /// How many admins there are.
-const ADMINS: u32 = 2;
+pub const ADMINS: u32 = 2;
 /// How many courses the school offers; students are spread over them.
 const COURSES: u32 = 3;
 /// How many topics of a course must be completed to graduate.
@@ -76,25 +77,25 @@ impl School {
         (0..self.students).map(|student| self.student(student))
     }
 
-    /// Returns the pods' ids.
-    pub fn pod_ids(&self) -> impl Iterator<Item = Uuid> + '_ {
-        (0..self.pods).map(|pod| self.id("pod", pod))
+    /// Returns the required topics of the course that `student` attends, by student number.
+    pub fn required_topics(&self, student: u32) -> impl Iterator<Item = Uuid> + '_ {
+        (0..REQUIRED_TOPICS).map(move |topic| self.topic(self.course_of(student), topic))
     }
 
-    /// Returns the user ids of the recruitment team.
-    pub fn recruiter_ids(&self) -> impl Iterator<Item = Uuid> + '_ {
-        (0..RECRUITERS).map(|recruiter| self.id("recruiter", recruiter))
-    }
-
-    /// Returns the admins' user ids.
-    pub fn admin_ids(&self) -> impl Iterator<Item = Uuid> + '_ {
-        (0..ADMINS).map(|admin| self.id("admin", admin))
-    }
-
-    /// Returns how many juniors find a place in a pod of this school.
+    /// Returns the course that `student` attends, by student number.
     #[must_use]
-    pub fn places(&self) -> u64 {
-        u64::from(self.pods) * u64::from(self.pod_capacity)
+    pub fn course_id(&self, student: u32) -> Uuid {
+        self.id("course", self.course_of(student))
+    }
+
+    /// Returns the pattern, for SQL's `LIKE`, of the e-mail addresses of everyone who began with `role`.
+    #[must_use]
+    pub fn emails(&self, role: Role) -> String {
+        format!("{}-%@{}", role.as_str(), self.domain())
+    }
+
+    fn domain(&self) -> String {
+        format!("school-{:x}.example", self.seed)
     }
 
     /// Returns every topic that every student completes, student by student.

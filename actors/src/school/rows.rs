@@ -16,7 +16,7 @@ const GRANTED_AT: OffsetDateTime = datetime!(2025-01-01 00:00 UTC);
 
 pub(super) async fn insert(school: &School, tx: &mut Transaction) -> Result<(), StoreError> {
     let people = people(school);
-    let profiles = people.iter().enumerate().map(|(number, person)| person.profile(school.seed, number)).collect();
+    let profiles = people.iter().enumerate().map(|(number, person)| person.profile(school, number)).collect();
     insert_many(tx, "user_profiles (id, full_name, email)", profiles).await?;
     grant_roles(tx, &people).await?;
     insert_many(tx, "courses (id, title)", courses(school)).await?;
@@ -30,8 +30,8 @@ struct Person {
 }
 
 impl Person {
-    fn profile(&self, seed: u64, number: usize) -> Vec<Value> {
-        let email = format!("{}-{number}@school-{seed:x}.example", self.role.as_str());
+    fn profile(&self, school: &School, number: usize) -> Vec<Value> {
+        let email = format!("{}-{number}@{}", self.role.as_str(), school.domain());
         let number = u32::try_from(number).unwrap_or(u32::MAX);
         args![self.id, names::person(number), email]
     }
