@@ -27,7 +27,7 @@ mod control;
 mod watches;
 
 pub(crate) use commits::{Committed, EventsCommitted};
-pub(crate) use control::{Control, Health};
+pub(crate) use control::{Control, Lease};
 
 use commits::Commits;
 use control::Phase;
@@ -129,7 +129,7 @@ impl Broker {
             Input::Claimed { module, request, result } => self.claimed(module, &request, result),
             Input::Finished(ids) => self.watches.finished(&ids),
             Input::Watch { id, reply } => self.watch(id, reply),
-            Input::LowWater(reply) => drop(reply.send(self.low_water())),
+            Input::LowWater(reply) => reply.send(self.low_water()).ok(),
             Input::Control(control) => self.control(control),
         }
     }

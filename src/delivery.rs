@@ -27,6 +27,21 @@ pub struct Route {
     pub modules: Vec<Arc<str>>,
 }
 
+impl Route {
+    /// Returns the route of events that a node is yet to route.
+    pub(crate) fn none() -> Self {
+        Self {
+            id: 0,
+            event_type: "".into(),
+            modules: Vec::new(),
+        }
+    }
+
+    pub(crate) fn stored_id(&self) -> Option<i64> {
+        (self.id > 0).then_some(self.id)
+    }
+}
+
 /// An event and where it goes, ready to be persisted.
 #[derive(Debug, Clone)]
 pub(crate) struct Routed {
@@ -191,4 +206,16 @@ pub enum KeyOrder {
     Ordered,
     /// In publish order; when a delivery dies, its key waits until it is redriven or cancelled.
     OrderedHoldingDead,
+}
+
+/// Where a module's share of a new event goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ModuleState {
+    /// To its queue in memory.
+    Live,
+    /// To the store, from which the module claims it: it has fallen behind.
+    Behind,
+    /// To the store, where it waits until an operator resumes the module.
+    Paused,
 }

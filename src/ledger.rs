@@ -28,14 +28,12 @@ mod publish;
 mod queue;
 mod report;
 mod rows;
-#[cfg(test)]
-mod simulation;
 mod workers;
 
 pub(crate) use control::LedgerHealth;
 pub(crate) use flight::{Attempts, FlightId, Segment};
-pub(crate) use module::ModuleState;
 pub(crate) use publish::Admission;
+pub(crate) use rows::HeldKeys;
 pub(crate) use report::{Exception, Outcome, Report, Rest, Span, WorkerEnd};
 
 use flight::Flight;

@@ -1,11 +1,40 @@
 //! Stentor: an event bus and actor runtime that a Rust service embeds.
 
+pub mod audit;
+pub mod breaker;
+mod broker;
+pub mod bus;
 pub mod catalogue;
+mod client;
+mod context;
 pub mod delivery;
-pub mod envelope;
-pub mod error;
+mod envelope;
+mod error;
 pub mod event;
+mod inbox;
+mod ledger;
+mod maintenance;
+pub mod module;
+pub mod publication;
+mod retry;
+mod routes;
+mod runtime;
+mod services;
+pub mod store;
+mod supervisor;
+mod worker;
 
-pub use envelope::{Envelope, Metadata};
-pub use error::{Fatal, HandlerError};
+pub use breaker::{BreakerPolicy, BreakerState};
+pub use bus::{Bus, BusBuilder, Receipt, Subscription};
+pub use catalogue::Catalogue;
+pub use client::{Client, Submitted};
+pub use context::Context;
+pub use delivery::KeyOrder;
+pub use envelope::{Envelope, Metadata, Payload};
+pub use error::{ERROR_BYTES_MAX, Fatal, HandlerError};
 pub use event::Event;
+pub use maintenance::{OriginalEvent, SystemError};
+pub use module::{Handle, Module, ModuleHealth, ModuleOptions, Subscriptions};
+pub use publication::{Publication, PublishError, RawEvent};
+pub use retry::RetryPolicy;
+pub use store::{DatabaseKind, MigrationSet, Row, StoreError, StoreOptions, Transaction, Value};

@@ -18,9 +18,11 @@ use crate::services::Services;
 use crate::worker::commit::route;
 
 mod heart;
+mod listener;
 mod poller;
 
 pub(crate) use heart::Heart;
+pub(crate) use listener::listen;
 pub(crate) use poller::poll;
 
 /// How many events one statement routes, rescues or adopts.

@@ -8,8 +8,10 @@ use crate::error::HandlerError;
 use crate::event::Event;
 use crate::worker::run::{RunFn, run_handler};
 
+mod health;
 mod options;
 
+pub use health::{BreakerHealth, ModuleHealth, ModuleState};
 pub use options::{InvalidOptions, ModuleOptions};
 
 /// A part of the application that reacts to events.

@@ -79,7 +79,7 @@ fn run_system(ready: &std::sync::mpsc::Sender<io::Result<Runtime>>) {
     {
         Ok(tokio) => Arc::new(tokio),
         Err(error) => {
-            drop(ready.send(Err(error)));
+            ready.send(Err(error)).ok();
             return;
         }
     };
@@ -89,7 +89,7 @@ fn run_system(ready: &std::sync::mpsc::Sender<io::Result<Runtime>>) {
     let for_arbiters = Arc::clone(&tokio);
     System::current().arbiter().spawn(async move {
         while let Some(reply) = asked.recv().await {
-            drop(reply.send(start_arbiter(&for_arbiters)));
+            reply.send(start_arbiter(&for_arbiters)).ok();
         }
     });
     let runtime = Runtime {
@@ -98,7 +98,7 @@ fn run_system(ready: &std::sync::mpsc::Sender<io::Result<Runtime>>) {
         requests,
         started: Instant::now(),
     };
-    drop(ready.send(Ok(runtime)));
+    ready.send(Ok(runtime)).ok();
     if let Err(error) = runner.run() {
         tracing::error!(%error, "the bus's actor system ended with an error");
     }

@@ -37,6 +37,12 @@ pub(crate) struct Definition {
     pub(crate) limiter: Option<Limiter>,
 }
 
+impl std::fmt::Debug for Definition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Definition").field("name", &self.name).field("types", &self.types).finish_non_exhaustive()
+    }
+}
+
 /// A thread that runs workers.
 struct Thread {
     arbiter: ArbiterHandle,
@@ -199,20 +205,22 @@ impl Supervisor {
     }
 
     fn place(&mut self, module: ModuleId, own_thread: bool) -> io::Result<usize> {
-        let load = |thread: usize| self.workers.values().filter(|placed| placed.thread == thread).count();
-        let owned_by = |owner: Option<ModuleId>| {
-            (0..self.threads.len()).filter(move |&thread| {
-                self.threads[thread].owner == owner && !self.threads[thread].abandoned
-            })
-        };
-        if own_thread {
-            let free = owned_by(Some(module)).find(|&thread| load(thread) == 0);
-            return free.map_or_else(|| self.start_thread(Some(module)), Ok);
+        let owner = own_thread.then_some(module);
+        let candidates = self.threads_of(owner);
+        let enough = if own_thread { usize::MAX } else { self.shared_threads };
+        match candidates.iter().copied().min_by_key(|thread| self.load(*thread)) {
+            Some(thread) if candidates.len() >= enough || (own_thread && self.load(thread) == 0) => Ok(thread),
+            _ => self.start_thread(owner),
         }
-        match owned_by(None).min_by_key(|&thread| load(thread)) {
-            Some(thread) if owned_by(None).count() >= self.shared_threads => Ok(thread),
-            _ => self.start_thread(None),
-        }
+    }
+
+    fn threads_of(&self, owner: Option<ModuleId>) -> Vec<usize> {
+        let turns = |thread: &usize| self.threads[*thread].owner == owner && !self.threads[*thread].abandoned;
+        (0..self.threads.len()).filter(turns).collect()
+    }
+
+    fn load(&self, thread: usize) -> usize {
+        self.workers.values().filter(|placed| placed.thread == thread).count()
     }
 
     fn start_thread(&mut self, owner: Option<ModuleId>) -> io::Result<usize> {

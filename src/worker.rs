@@ -161,9 +161,15 @@ async fn work_through(
         if tally.end.is_some() {
             break;
         }
-        match state.run(&host, segment, &mut tally) {
-            Some(run) => run.await,
-            None => refuse(&host, segment, &mut tally),
+        let handled = match state.run(&host, segment, &mut tally) {
+            Some(run) => {
+                run.await;
+                true
+            }
+            None => false,
+        };
+        if !handled {
+            refuse(&host, segment, &mut tally);
         }
     }
     // The references go before the report: the broker may free what they point to.

@@ -31,7 +31,7 @@ impl Broker {
     ) {
         let now = self.now();
         match result {
-            Ok(batch) => self.ledger.claimed(now, module, request, batch),
+            Ok(batch) => self.ledger.claimed(now, module, request, batch.rows, batch.held),
             Err(error) => {
                 tracing::error!(module = &*request.module, %error, "deliveries could not be claimed; trying again");
                 self.ledger.claim_failed(now, module, request);

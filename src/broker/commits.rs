@@ -106,7 +106,7 @@ impl Commits {
 impl Broker {
     pub(super) fn publish(&mut self, request: PublishRequest) {
         if self.phase.refuses_events() {
-            return drop(request.reply.send(Err(PublishError::ShuttingDown)));
+            return request.reply.send(Err(PublishError::ShuttingDown)).ok();
         }
         self.commits.waiting.push_back(request);
     }
@@ -167,6 +167,7 @@ impl Broker {
         match result {
             Ok(done) => {
                 self.commits.release_guard(settlement.oldest_seq);
+                self.ledger.settled(&settlement.rows);
                 self.watches.finished(&settlement.completed);
                 self.watches.finished(&done.finished);
                 if let Some(admission) = admission {
@@ -279,7 +280,7 @@ impl Broker {
                 Err(error)
             }
         };
-        drop(reply.send(answer));
+        reply.send(answer).ok();
     }
 }
 
@@ -296,9 +297,9 @@ fn stamped(mut admission: Admission, done: &CommitDone) -> Admission {
 /// Answers a publisher that its events are durable; one that went away wants no answer.
 fn stored(request: PublishRequest) {
     let duplicates = request.duplicates;
-    drop(request.reply.send(Ok(Stored { duplicates })));
+    request.reply.send(Ok(Stored { duplicates })).ok();
 }
 
 fn refused(request: PublishRequest, error: PublishError) {
-    drop(request.reply.send(Err(error)));
+    request.reply.send(Err(error)).ok();
 }

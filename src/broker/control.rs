@@ -51,6 +51,9 @@ pub(super) enum Phase {
     Stopped,
 }
 
+/// Workers of a module that may end within a window before all of its breakers open.
+const RESTARTS_MAX: usize = 5;
+const RESTART_WINDOW: Duration = Duration::from_secs(60);
 /// How long a handler may go on when the deadline has passed.
 const LAST_MOMENT: Duration = Duration::from_millis(200);
 /// How long the store may take to write down what is left.
@@ -71,7 +74,7 @@ impl Broker {
         match control {
             Control::Add { definition, start, reply } => {
                 self.add(definition, start);
-                drop(reply.send(()));
+                reply.send(()).ok();
             }
             Control::Remove { name, reply } => {
                 let found = self.find(&name);
@@ -80,26 +83,26 @@ impl Broker {
                     self.modules.remove(&module);
                     self.supervisor.retire(module);
                 }
-                drop(reply.send(found.is_some()));
+                reply.send(found.is_some()).ok();
             }
             Control::Pause { name, reply } => {
                 let found = self.find(&name).map(|module| self.ledger.pause(self.now(), module));
-                drop(reply.send(found.is_some()));
+                reply.send(found.is_some()).ok();
             }
             Control::Resume { name, reply } => {
                 let found = self.find(&name).map(|module| self.ledger.resume(self.now(), module));
-                drop(reply.send(found.is_some()));
+                reply.send(found.is_some()).ok();
             }
             Control::Restart { name, reply } => {
                 let found = self.find(&name).map(|module| self.restart(module));
-                drop(reply.send(found.is_some()));
+                reply.send(found.is_some()).ok();
             }
             Control::Lease { name, lease } => {
                 if let Some(module) = self.find(&name) {
                     self.ledger.set_lease(self.now(), module, lease != Lease::Elsewhere, lease == Lease::Sole);
                 }
             }
-            Control::Health(reply) => drop(reply.send(self.health())),
+            Control::Health(reply) => reply.send(self.health()).ok(),
             Control::Shutdown { deadline, reply } => {
                 let until = self.now() + deadline;
                 self.phase = Phase::Draining { until, reply };
@@ -117,7 +120,8 @@ impl Broker {
             breaker: options.breaker.clone(),
             capacity: options.capacity,
             capacity_bytes: options.capacity_bytes,
-            ..ModuleSpec::default()
+            restart_limit: RESTARTS_MAX,
+            restart_window: RESTART_WINDOW,
         };
         let module = self.ledger.add_module(spec, start);
         self.modules.insert(module, definition);
@@ -138,9 +142,9 @@ impl Broker {
         let mut health: Health = self
             .modules
             .iter()
-            .map(|(module, definition)| {
-                let ledger = self.ledger.health(*module);
-                ModuleHealth::new(definition, ledger, self.supervisor.is_blocking(*module))
+            .filter_map(|(module, definition)| {
+                let ledger = self.ledger.health(self.now(), *module)?;
+                Some(ModuleHealth::new(definition, ledger, self.supervisor.is_blocking(*module)))
             })
             .collect();
         health.sort_by(|a, b| a.name.cmp(&b.name));
@@ -171,7 +175,7 @@ impl Broker {
                 Phase::Leaving { until: now + WRITE_MAX, reply }
             }
             Phase::Leaving { until, reply } if idle || now >= until => {
-                drop(reply.send(()));
+                reply.send(()).ok();
                 Phase::Stopped
             }
             unchanged => unchanged,

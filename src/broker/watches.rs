@@ -21,7 +21,7 @@ impl Watches {
         }
         for waiting in ids.iter().filter_map(|id| self.by_event.remove(id)).flatten() {
             // A waiter that went away wants no answer.
-            drop(waiting.send(()));
+            waiting.send(()).ok();
         }
     }
 

@@ -331,7 +331,7 @@ async fn start_broker(services: &Arc<Services>, registered: &Registered, threads
         let ledger = Ledger::new(start_seq, Box::new(fastrand::f64));
         let supervisor = Supervisor::new(Arc::clone(&services), threads);
         Broker::new(services, ledger, supervisor).start();
-        drop(started.send(()));
+        started.send(()).ok();
     });
     ready.await.map_err(|_| StartError::Store(StoreError::Stopped))
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::module::{ModuleLedger, ModuleState};
+use super::module::ModuleLedger;
+use crate::delivery::ModuleState;
 use super::report::Round;
 use super::{Ledger, ModuleId, ModuleSpec, ModuleStart, WorkerId, number};
 use crate::breaker::BreakerState;

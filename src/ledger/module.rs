@@ -7,19 +7,7 @@ use std::time::Duration;
 
 use super::{ModuleSpec, ModuleStart, Segment};
 use crate::breaker::Breaker;
-use crate::delivery::KeyOrder;
-
-/// Where a module's share of a new event goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ModuleState {
-    /// To its queue in memory.
-    Live,
-    /// To the store, from which the module claims it: it has fallen behind.
-    Behind,
-    /// To the store, where it waits until an operator resumes the module.
-    Paused,
-}
+use crate::delivery::{KeyOrder, ModuleState};
 
 /// One worker's place.
 #[derive(Debug, Default)]

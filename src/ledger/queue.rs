@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::flight::Attempts;
-use super::module::ModuleState;
+use crate::delivery::ModuleState;
 use super::{Dispatch, FlightId, Ledger, ModuleId, Segment, WorkerId, number};
 use crate::delivery::{Failure, NewRow, Next, RowChange};
 

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::module::ModuleState;
+use crate::delivery::ModuleState;
 use super::queue::End;
 use super::{DeadLetter, FlightId, Ledger, ModuleId, Segment, WorkerId};
 use crate::breaker::{Breaker, Change};

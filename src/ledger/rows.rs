@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::flight::{Attempts, Flight};
-use super::module::{ClaimUnderWay, ModuleState};
+use super::module::ClaimUnderWay;
+use crate::delivery::ModuleState;
 use super::queue::End;
 use super::{Ledger, ModuleId, number};
 use crate::breaker::BreakerState;

@@ -12,7 +12,7 @@ use crate::services::Services;
 pub(crate) async fn poll(services: Arc<Services>, interval: Duration) {
     loop {
         let modules = services.hosted.read().unwrap_or_else(PoisonError::into_inner).clone();
-        match services.store.poll(services.node, &modules).await {
+        match services.store.poll(&modules).await {
             Ok(poll) => services.inbox.push(Input::Polled(poll)),
             Err(error) => tracing::warn!(%error, "the store could not be polled; trying again"),
         }

@@ -9,7 +9,7 @@ use crate::services::Services;
 use crate::store::{Receipt, StoreError, Transaction};
 
 /// Commits what the handler did under `cx`, or says why nothing of it happened.
-pub(super) async fn commit(cx: Context<'_>, segment: &Segment, index: u32) -> Result<(), String> {
+pub(super) async fn commit(cx: Context<'_>, segment: &Segment) -> Result<(), String> {
     let services = cx.services;
     let receipt = Receipt {
         event_id: cx.envelope.id,

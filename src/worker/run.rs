@@ -201,7 +201,7 @@ impl<'a> Run<'a> {
         cx: Context<'_>,
     ) {
         let (kind, message) = match verdict {
-            Verdict::Returned(Ok(())) => match commit(cx, self.segment, index).await {
+            Verdict::Returned(Ok(())) => match commit(cx, self.segment).await {
                 Ok(()) => {
                     self.tally.failures_in_a_row = 0;
                     return self.tally.except(self.segment, index, Outcome::Committed);

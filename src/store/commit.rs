@@ -1,0 +1,338 @@
+//! Group commit: new events and settlements, one transaction, a fixed number of statements.
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::connection::Connection;
+use super::sql::{Statement, Value};
+use super::{DatabaseKind, Store, StoreError, Transaction};
+use crate::delivery::{NodeId, Routed, Settlement, SpilledRow};
+use crate::ledger::Admission;
+
+/// What is to be committed.
+pub(crate) struct Commit<'a> {
+    pub(crate) node: NodeId,
+    pub(crate) events: &'a [Routed],
+    pub(crate) owned: Vec<bool>,
+    pub(crate) spilled: &'a [SpilledRow],
+    pub(crate) settlement: &'a Settlement,
+}
+
+/// What a commit did.
+#[derive(Debug, Clone)]
+pub(crate) struct CommitDone {
+    pub(crate) first_seq: i64,
+    pub(crate) last_seq: i64,
+    pub(crate) created_at: OffsetDateTime,
+    /// Events that became processed, but for the settlement's completed ones.
+    pub(crate) finished: Vec<Uuid>,
+}
+
+/// An id that is stored already.
+#[derive(Debug, Clone)]
+pub(crate) struct Duplicate {
+    pub(crate) id: Uuid,
+    /// With the same type and payload.
+    pub(crate) same: bool,
+}
+
+/// Nothing was committed, unless the store's error is ambiguous.
+#[derive(Debug)]
+pub(crate) enum CommitError {
+    Duplicates(Vec<Duplicate>),
+    Store(StoreError),
+}
+
+impl From<StoreError> for CommitError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+pub(super) static INSERT_EVENTS: Statement = Statement::new(
+    "{sqlite:INSERT INTO system_events (id, type, payload, schema_version, route_id, owner, created_by, ip_address,
+            user_agent, correlation_id, causation_id, ordering_key, trace_context)
+      SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4, CASE value ->> 5 WHEN 1 THEN $2 END,
+             unhex(value ->> 6), value ->> 7, value ->> 8, unhex(value ->> 9), unhex(value ->> 10), value ->> 11, value ->> 12
+      FROM json_each($1)}
+     {postgres:WITH new AS (
+      INSERT INTO system_events (id, type, payload, schema_version, route_id, owner, created_by, ip_address,
+            user_agent, correlation_id, causation_id, ordering_key, trace_context)
+      SELECT id, type, payload::jsonb, version, route, CASE WHEN owned THEN $14 END, created_by, ip::inet, agent,
+             correlation, causation, key, trace
+      FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bool[], $7::uuid[], $8::text[],
+                  $9::text[], $10::uuid[], $11::uuid[], $12::text[], $13::text[])
+           AS t (id, type, payload, version, route, owned, created_by, ip, agent, correlation, causation, key, trace)
+      RETURNING seq)
+      SELECT min(seq) AS first_seq, max(seq) AS last_seq, now() AS created_at FROM new}",
+);
+
+pub(super) static INSERTED: Statement = Statement::new(
+    "SELECT last_insert_rowid() AS last_seq, created_at FROM system_events WHERE seq = last_insert_rowid()",
+);
+
+pub(super) static COMPLETE: Statement = Statement::new(
+    "UPDATE system_events SET processed_at = {now}, owner = NULL WHERE id {in $1} AND owner = $2",
+);
+
+pub(super) static SPILL: Statement = Statement::new(
+    "INSERT INTO event_deliveries (event_id, module, state, available_at, seq, ordering_key)
+     SELECT e.id, r.module, 'pending', {now}, e.seq, e.ordering_key
+     FROM {rows $1 AS r(event_id uuid, module text)}
+     JOIN system_events e ON e.id = r.event_id
+     ON CONFLICT (event_id, module) DO NOTHING",
+);
+
+pub(super) static STORED: Statement = Statement::new(
+    "SELECT e.id, (e.type = r.type AND e.payload = {sqlite:r.payload}{postgres:r.payload::jsonb}) AS same
+     FROM {rows $1 AS r(id uuid, type text, payload text)} JOIN system_events e ON e.id = r.id",
+);
+
+impl<'a> Commit<'a> {
+    pub(crate) fn new(node: NodeId, admission: Option<&'a Admission>, settlement: &'a Settlement) -> Self {
+        Self {
+            node,
+            events: admission.map_or(&[], |admission| &admission.events),
+            owned: admission.map(Admission::owned).unwrap_or_default(),
+            spilled: admission.map_or(&[], |admission| &admission.spilled),
+            settlement,
+        }
+    }
+
+    /// Returns whether the commit is one statement, which needs no BEGIN and COMMIT of its own.
+    fn is_single(&self) -> bool {
+        let settlement = self.settlement;
+        let parts = [!self.events.is_empty(), !settlement.completed.is_empty()];
+        let rows = settlement.rows.is_empty() && settlement.changes.is_empty() && settlement.released.is_empty();
+        rows && self.spilled.is_empty() && parts.iter().filter(|part| **part).count() == 1
+    }
+}
+
+impl Store {
+    /// Commits everything in `commit`, or nothing of it.
+    pub(crate) async fn commit(&self, commit: Commit<'_>) -> Result<CommitDone, CommitError> {
+        let pool = if commit.events.is_empty() { &self.inner.settle } else { &self.inner.publish };
+        let single = commit.is_single() && self.database_kind() == DatabaseKind::Postgres;
+        loop {
+            let result = if single {
+                let mut connection = pool.acquire().await?;
+                write_events_and_completed(&mut connection, &commit).await.map_err(StoreError::while_committing)
+            } else {
+                let mut transaction = self.begin_on(pool.clone()).await?;
+                match self.write(&mut transaction, &commit).await {
+                    Ok(done) => transaction.commit().await.map(|()| done),
+                    Err(error) => Err(error),
+                }
+            };
+            match result {
+                Ok(done) => return Ok(done),
+                Err(error) if error.is_unique_violation() => {
+                    let duplicates = self.duplicates(commit.events).await?;
+                    if !duplicates.is_empty() {
+                        return Err(CommitError::Duplicates(duplicates));
+                    }
+                    return Err(error.into());
+                }
+                Err(error) if error.is_conflict() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn write(&self, transaction: &mut Transaction, commit: &Commit<'_>) -> Result<CommitDone, StoreError> {
+        let mut done = write_events_and_completed(transaction.inner()?, commit).await?;
+        if !commit.spilled.is_empty() {
+            let rows = spilled_rows(commit.events, commit.spilled);
+            transaction.run(&SPILL, crate::args![rows]).await?;
+        }
+        done.finished = self.settle_rows(transaction, commit.node, commit.settlement).await?;
+        Ok(done)
+    }
+
+    /// Stores events in a transaction that somebody else commits.
+    pub(crate) async fn insert_events(
+        &self,
+        transaction: &mut Transaction,
+        node: NodeId,
+        admission: &Admission,
+    ) -> Result<CommitDone, StoreError> {
+        let settlement = Settlement::default();
+        let commit = Commit::new(node, Some(admission), &settlement);
+        self.write(transaction, &commit).await
+    }
+
+    pub(super) async fn duplicates(&self, events: &[Routed]) -> Result<Vec<Duplicate>, StoreError> {
+        let asked: serde_json::Value = events
+            .iter()
+            .map(|event| {
+                let envelope = &event.envelope;
+                serde_json::json!({
+                    "id": envelope.id.simple().to_string(), "type": &*envelope.event_type, "payload": envelope.payload.json(),
+                })
+            })
+            .collect();
+        let rows = self.read().await?.fetch(&STORED, crate::args![asked]).await?;
+        rows.iter().map(|row| Ok(Duplicate { id: row.get("id")?, same: row.get("same")? })).collect()
+    }
+}
+
+/// The hot path: one INSERT for all events, one UPDATE for all that are done.
+async fn write_events_and_completed(connection: &mut Connection, commit: &Commit<'_>) -> Result<CommitDone, StoreError> {
+    let mut done = CommitDone {
+        first_seq: i64::MAX,
+        last_seq: 0,
+        created_at: OffsetDateTime::UNIX_EPOCH,
+        finished: Vec::new(),
+    };
+    if !commit.events.is_empty() {
+        insert(connection, commit, &mut done).await?;
+    }
+    if !commit.settlement.completed.is_empty() {
+        let values = crate::args![commit.settlement.completed.clone(), commit.node];
+        connection.execute(&COMPLETE, values).await?;
+    }
+    Ok(done)
+}
+
+async fn insert(connection: &mut Connection, commit: &Commit<'_>, done: &mut CommitDone) -> Result<(), StoreError> {
+    let rows = match connection {
+        #[cfg(feature = "sqlite")]
+        Connection::Sqlite(_) => {
+            let values = vec![Value::Text(Some(encode::json_rows(commit))), commit.node.into()];
+            connection.execute(&INSERT_EVENTS, values).await?;
+            connection.fetch(&INSERTED, Vec::new()).await?
+        }
+        #[cfg(feature = "postgres")]
+        Connection::Postgres(native) => {
+            let text = INSERT_EVENTS.text(DatabaseKind::Postgres);
+            let query = sqlx::query_with(text, encode::columns(commit)?);
+            let rows = query.fetch_all(&mut **native).await?;
+            rows.into_iter().map(|row| super::Row(super::sql::NativeRow::Postgres(row))).collect()
+        }
+    };
+    let row = rows.first().ok_or(StoreError::Sql(sqlx::Error::RowNotFound))?;
+    done.last_seq = row.get("last_seq")?;
+    done.created_at = row.get("created_at")?;
+    done.first_seq = match row {
+        #[cfg(feature = "postgres")]
+        super::Row(super::sql::NativeRow::Postgres(_)) => row.get("first_seq")?,
+        // One writer: the numbers of a statement follow each other.
+        #[cfg(feature = "sqlite")]
+        super::Row(super::sql::NativeRow::Sqlite(_)) => {
+            done.last_seq + 1 - i64::try_from(commit.events.len()).unwrap_or(i64::MAX)
+        }
+    };
+    Ok(())
+}
+
+fn spilled_rows(events: &[Routed], spilled: &[SpilledRow]) -> serde_json::Value {
+    let row = |row: &SpilledRow| {
+        let id = events[row.event_index as usize].envelope.id.simple().to_string();
+        serde_json::json!({ "event_id": id, "module": &*row.module })
+    };
+    spilled.iter().map(row).collect()
+}
+
+mod encode {
+    //! Events as the two INSERTs take them.
+
+    use super::Commit;
+
+    /// A JSON array of arrays, written by hand: the payload's text is most of it.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn json_rows(commit: &Commit<'_>) -> String {
+        use std::fmt::Write;
+        let payloads: usize = commit.events.iter().map(|event| event.envelope.payload.json().len()).sum();
+        let mut text = String::with_capacity(payloads * 5 / 4 + commit.events.len() * 160 + 2);
+        text.push('[');
+        for (index, event) in commit.events.iter().enumerate() {
+            let (envelope, metadata) = (&*event.envelope, &event.envelope.metadata);
+            if index > 0 {
+                text.push(',');
+            }
+            text.push('[');
+            hex(&mut text, Some(envelope.id));
+            string(&mut text, Some(&envelope.event_type));
+            string(&mut text, Some(envelope.payload.json()));
+            let owned = i32::from(commit.owned[index]);
+            // Writing to a string cannot fail.
+            match event.route.stored_id() {
+                Some(route) => write!(text, "{},{route},{owned},", envelope.schema_version),
+                None => write!(text, "{},null,{owned},", envelope.schema_version),
+            }
+            .ok();
+            hex(&mut text, metadata.created_by);
+            string(&mut text, metadata.ip_address.map(|address| address.to_string()).as_deref());
+            string(&mut text, metadata.user_agent.as_deref());
+            hex(&mut text, metadata.correlation_id);
+            hex(&mut text, metadata.causation_id);
+            string(&mut text, metadata.ordering_key.as_deref());
+            string(&mut text, metadata.trace_context.as_deref());
+            text.pop();
+            text.push(']');
+        }
+        text.push(']');
+        text
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn hex(text: &mut String, id: Option<uuid::Uuid>) {
+        match id {
+            Some(id) => {
+                text.push('"');
+                text.push_str(id.simple().encode_lower(&mut uuid::Uuid::encode_buffer()));
+                text.push_str("\",");
+            }
+            None => text.push_str("null,"),
+        }
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn string(text: &mut String, value: Option<&str>) {
+        let Some(value) = value else {
+            return text.push_str("null,");
+        };
+        text.push('"');
+        let mut plain = 0;
+        for (position, byte) in value.bytes().enumerate() {
+            if byte == b'"' || byte == b'\\' || byte < 0x20 {
+                text.push_str(&value[plain..position]);
+                match byte {
+                    b'"' => text.push_str("\\\""),
+                    b'\\' => text.push_str("\\\\"),
+                    control => text.push_str(&format!("\\u{control:04x}")),
+                }
+                plain = position + 1;
+            }
+        }
+        text.push_str(&value[plain..]);
+        text.push_str("\",");
+    }
+
+    /// One array a column.
+    #[cfg(feature = "postgres")]
+    pub(super) fn columns(commit: &Commit<'_>) -> Result<sqlx::postgres::PgArguments, super::StoreError> {
+        use sqlx::Arguments;
+        let events = || commit.events.iter().map(|event| &*event.envelope);
+        let metadata = || commit.events.iter().map(|event| &event.envelope.metadata);
+        let mut arguments = sqlx::postgres::PgArguments::default();
+        let mut bind = || -> Result<(), sqlx::error::BoxDynError> {
+            arguments.add(events().map(|event| event.id).collect::<Vec<_>>())?;
+            arguments.add(events().map(|event| &*event.event_type).collect::<Vec<_>>())?;
+            arguments.add(events().map(|event| event.payload.json()).collect::<Vec<_>>())?;
+            arguments.add(events().map(|event| i64::from(event.schema_version)).collect::<Vec<_>>())?;
+            arguments.add(commit.events.iter().map(|event| event.route.stored_id()).collect::<Vec<_>>())?;
+            arguments.add(&commit.owned)?;
+            arguments.add(metadata().map(|data| data.created_by).collect::<Vec<_>>())?;
+            arguments.add(metadata().map(|data| data.ip_address.map(|address| address.to_string())).collect::<Vec<_>>())?;
+            arguments.add(metadata().map(|data| data.user_agent.as_deref()).collect::<Vec<_>>())?;
+            arguments.add(metadata().map(|data| data.correlation_id).collect::<Vec<_>>())?;
+            arguments.add(metadata().map(|data| data.causation_id).collect::<Vec<_>>())?;
+            arguments.add(metadata().map(|data| data.ordering_key.as_deref()).collect::<Vec<_>>())?;
+            arguments.add(metadata().map(|data| data.trace_context.as_deref()).collect::<Vec<_>>())?;
+            arguments.add(commit.node)
+        };
+        bind().map_err(sqlx::Error::Encode)?;
+        Ok(arguments)
+    }
+}

@@ -1,0 +1,54 @@
+//! PostgreSQL: separate pools, so that no kind of work starves another.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use super::connection::Pool;
+use super::{Pools, StoreError, StoreOptions};
+
+/// How long a connection is waited for.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) async fn open(options: &StoreOptions) -> Result<Pools, StoreError> {
+    let unreachable = |source| StoreError::Unreachable {
+        url: options.url_without_password(),
+        source,
+    };
+    let connect = PgConnectOptions::from_str(&options.url)
+        .map_err(unreachable)?
+        .application_name("stentor")
+        .statement_cache_capacity(256)
+        .options([("synchronous_commit", "on"), ("timezone", "UTC")]);
+    let pool = |connections| {
+        PgPoolOptions::new()
+            .max_connections(connections)
+            .test_before_acquire(false)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+    };
+    let publish = pool(2).connect_with(connect.clone()).await.map_err(unreachable)?;
+    Ok(Pools {
+        publish: Pool::Postgres(publish),
+        settle: Pool::Postgres(pool(4).connect_lazy_with(connect.clone())),
+        handlers: Pool::Postgres(pool(options.handler_connections).connect_lazy_with(connect.clone())),
+        reads: Pool::Postgres(pool(options.read_connections).connect_lazy_with(connect)),
+    })
+}
+
+impl super::Store {
+    /// Listens on the channel `stentor`; `None` if the database has no notifications.
+    pub(crate) async fn listener(&self) -> Option<Result<sqlx::postgres::PgListener, StoreError>> {
+        match &self.inner.reads {
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(_) => None,
+            Pool::Postgres(pool) => Some(listen(pool).await),
+        }
+    }
+}
+
+async fn listen(pool: &sqlx::PgPool) -> Result<sqlx::postgres::PgListener, StoreError> {
+    let mut listener = sqlx::postgres::PgListener::connect_with(pool).await?;
+    listener.listen("stentor").await?;
+    Ok(listener)
+}

@@ -1,0 +1,199 @@
+//! Delivery rows: their writing, their outcomes, and what those mean for the event.
+
+use std::sync::Arc;
+
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+
+use super::nodes::micros;
+use super::sql::Statement;
+use super::{Store, StoreError, Transaction};
+use crate::delivery::{Failure, NewRow, Next, NodeId, RowChange, Settlement};
+
+/// The acknowledgement of one attempt, for the transaction that did its work.
+#[derive(Debug, Clone)]
+pub(crate) struct Receipt {
+    pub(crate) event_id: Uuid,
+    pub(crate) module: Arc<str>,
+    /// The delivery has no row yet.
+    pub(crate) live: bool,
+    pub(crate) attempt: u32,
+}
+
+
+pub(super) static WRITE_ROWS: Statement = Statement::new(
+    "INSERT INTO event_deliveries (event_id, module, state, attempts, available_at, seq, ordering_key, errors)
+     SELECT r.event_id, r.module, r.state, r.attempts, {now+r.delay}, e.seq, e.ordering_key,
+            {sqlite:CASE WHEN r.error IS NULL THEN '[]' ELSE json_array(json_set(r.error, '$.at', {now})) END}
+            {postgres:CASE WHEN r.error IS NULL THEN '[]'::jsonb
+                      ELSE jsonb_build_array(jsonb_set(r.error, '{at}', to_jsonb(now()))) END}
+     FROM {rows $1 AS r(event_id uuid, module text, state text, attempts bigint, delay bigint, error jsonb)}
+     JOIN system_events e ON e.id = r.event_id AND e.owner = $2
+     ON CONFLICT (event_id, module) DO NOTHING",
+);
+
+/// Only the attempt that holds a row may change it: who lost its claim changes nothing.
+pub(super) static CHANGE_ROWS: Statement = Statement::new(
+    "UPDATE event_deliveries SET
+         state = r.state, owner = NULL, updated_at = {now},
+         attempts = event_deliveries.attempts - r.taken_back,
+         available_at = CASE WHEN r.state = 'pending' THEN {now+r.delay} ELSE event_deliveries.available_at END,
+         errors = CASE WHEN r.error IS NULL THEN event_deliveries.errors ELSE
+             {sqlite:(SELECT json_group_array(json(value)) FROM (SELECT key, value FROM json_each(
+                 json_insert(event_deliveries.errors, '$[#]', json(json_set(r.error, '$.at', {now}))))
+                 ORDER BY key DESC LIMIT 20) ORDER BY key)}
+             {postgres:(SELECT jsonb_agg(value ORDER BY position) FROM (SELECT value, position FROM jsonb_array_elements(
+                 event_deliveries.errors || jsonb_set(r.error, '{at}', to_jsonb(now()))) WITH ORDINALITY AS t (value, position)
+                 ORDER BY position DESC LIMIT 20) AS last)} END
+     FROM {rows $1 AS r(event_id uuid, module text, attempt bigint, state text, delay bigint, taken_back bigint, error jsonb)}
+     WHERE event_deliveries.event_id = r.event_id AND event_deliveries.module = r.module
+       AND event_deliveries.owner = $2 AND event_deliveries.attempts = r.attempt AND event_deliveries.state = 'pending'",
+);
+
+/// Two finishers of one event meet on its row: each locks it first and then looks.
+pub(super) static LOCK_EVENTS: Statement =
+    Statement::new("SELECT id FROM system_events WHERE id {in $1} ORDER BY id {lock}");
+
+/// Lets go of events, and finishes those that nobody owns and nobody owes.
+pub(super) static FINISH: Statement = Statement::new(
+    "UPDATE system_events SET
+         owner = CASE WHEN owner = $2 AND id {in $3} THEN NULL ELSE owner END,
+         processed_at = CASE
+             WHEN processed_at IS NOT NULL THEN processed_at
+             WHEN owner IS NOT NULL AND NOT (owner = $2 AND id {in $3}) THEN NULL
+             WHEN EXISTS (SELECT 1 FROM event_deliveries d WHERE d.event_id = system_events.id AND d.state = 'pending') THEN NULL
+             ELSE {now} END,
+         error = (SELECT {sqlite:d.errors ->> '$[#-1].message'}{postgres:d.errors -> -1 ->> 'message'}
+                  FROM event_deliveries d
+                  WHERE d.event_id = system_events.id AND d.state IN ('pending', 'dead')
+                    AND {sqlite:d.errors <> '[]'}{postgres:d.errors <> '[]'::jsonb}
+                  ORDER BY d.updated_at DESC, d.module LIMIT 1)
+     WHERE id {in $1}
+     RETURNING id, processed_at IS NOT NULL AS processed",
+);
+
+pub(super) static RECEIPT_LIVE: Statement = Statement::new(
+    "INSERT INTO event_deliveries (event_id, module, state, attempts, available_at, seq, ordering_key)
+     SELECT id, $2, 'acked', 1, {now}, seq, ordering_key FROM system_events WHERE id = $1",
+);
+
+pub(super) static RECEIPT_CLAIMED: Statement = Statement::new(
+    "UPDATE event_deliveries SET state = 'acked', owner = NULL, updated_at = {now}
+     WHERE event_id = $1 AND module = $2 AND owner = $3 AND attempts = $4 AND state = 'pending'",
+);
+
+impl Store {
+    /// Writes the acknowledgement of a delivery into the transaction that did its work.
+    ///
+    /// Fails with [`StoreError::ClaimLost`] if another attempt has the delivery.
+    pub(crate) async fn receipt(
+        &self,
+        transaction: &mut Transaction,
+        node: NodeId,
+        receipt: &Receipt,
+    ) -> Result<(), StoreError> {
+        let lost = |error: StoreError| if error.is_unique_violation() { StoreError::ClaimLost } else { error };
+        let written = if receipt.live {
+            let values = crate::args![receipt.event_id, &receipt.module];
+            transaction.run(&RECEIPT_LIVE, values).await.map_err(lost)?
+        } else {
+            let values = crate::args![receipt.event_id, &receipt.module, node, receipt.attempt];
+            transaction.run(&RECEIPT_CLAIMED, values).await?
+        };
+        if written != 1 {
+            return Err(StoreError::ClaimLost);
+        }
+        if !receipt.live {
+            self.finish(transaction, &[receipt.event_id]).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes everything of a settlement but its completed events; returns the events that this finished.
+    pub(super) async fn settle_rows(
+        &self,
+        transaction: &mut Transaction,
+        node: NodeId,
+        settlement: &Settlement,
+    ) -> Result<Vec<Uuid>, StoreError> {
+        if !settlement.rows.is_empty() {
+            transaction.run(&WRITE_ROWS, crate::args![new_rows(&settlement.rows), node]).await?;
+        }
+        if !settlement.changes.is_empty() {
+            transaction.run(&CHANGE_ROWS, crate::args![changes(&settlement.changes), node]).await?;
+        }
+        let failed = settlement.rows.iter().filter(|row| row.failure.is_some()).map(|row| row.event_id);
+        let mut touched: Vec<Uuid> = settlement.changes.iter().map(|change| change.event_id).chain(failed).collect();
+        touched.extend(&settlement.released);
+        touched.sort_unstable();
+        touched.dedup();
+        self.finish_and_release(transaction, &touched, node, &settlement.released).await
+    }
+
+    /// Finishes those of `ids` that nobody owns and nobody owes.
+    pub(super) async fn finish(&self, transaction: &mut Transaction, ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
+        self.finish_and_release(transaction, ids, Uuid::nil(), &[]).await
+    }
+
+    async fn finish_and_release(
+        &self,
+        transaction: &mut Transaction,
+        ids: &[Uuid],
+        node: NodeId,
+        released: &[Uuid],
+    ) -> Result<Vec<Uuid>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        if !self.has_one_writer() {
+            transaction.query(&LOCK_EVENTS, crate::args![ids.to_vec()]).await?;
+        }
+        let rows = transaction.query(&FINISH, crate::args![ids.to_vec(), node, released.to_vec()]).await?;
+        let mut finished = Vec::new();
+        for row in rows {
+            if row.get("processed")? {
+                finished.push(row.get("id")?);
+            }
+        }
+        Ok(finished)
+    }
+}
+
+fn new_rows(rows: &[NewRow]) -> Json {
+    rows.iter()
+        .map(|row| {
+            let (state, delay) = state_of(row.next);
+            json!({
+                "event_id": row.event_id.simple().to_string(), "module": &*row.module, "state": state,
+                "attempts": row.attempts, "delay": delay, "error": error(row.failure.as_ref(), row.attempts),
+            })
+        })
+        .collect()
+}
+
+fn changes(changes: &[RowChange]) -> Json {
+    changes
+        .iter()
+        .map(|change| {
+            let (state, delay) = state_of(change.next);
+            json!({
+                "event_id": change.event_id.simple().to_string(), "module": &*change.module, "attempt": change.attempt,
+                "state": state, "delay": delay, "taken_back": i64::from(matches!(change.next, Next::Untried(_))),
+                "error": error(change.failure.as_ref(), change.attempt),
+            })
+        })
+        .collect()
+}
+
+fn state_of(next: Next) -> (&'static str, i64) {
+    match next {
+        Next::Acked => ("acked", 0),
+        Next::Dead => ("dead", 0),
+        Next::Pending(delay) | Next::Untried(delay) => ("pending", micros(delay)),
+    }
+}
+
+fn error(failure: Option<&Failure>, attempt: u32) -> Option<Json> {
+    let failure = failure?;
+    Some(json!({ "attempt": attempt, "kind": failure.kind, "message": failure.message }))
+}
