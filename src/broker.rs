@@ -129,7 +129,9 @@ impl Broker {
             Input::Claimed { module, request, result } => self.claimed(module, &request, result),
             Input::Finished(ids) => self.watches.finished(&ids),
             Input::Watch { id, reply } => self.watch(id, reply),
-            Input::LowWater(reply) => reply.send(self.low_water()).ok(),
+            Input::LowWater(reply) => {
+                reply.send(self.low_water()).ok();
+            }
             Input::Control(control) => self.control(control),
         }
     }

@@ -106,7 +106,7 @@ impl Commits {
 impl Broker {
     pub(super) fn publish(&mut self, request: PublishRequest) {
         if self.phase.refuses_events() {
-            return request.reply.send(Err(PublishError::ShuttingDown)).ok();
+            return refused(request, PublishError::ShuttingDown);
         }
         self.commits.waiting.push_back(request);
     }

@@ -102,7 +102,9 @@ impl Broker {
                     self.ledger.set_lease(self.now(), module, lease != Lease::Elsewhere, lease == Lease::Sole);
                 }
             }
-            Control::Health(reply) => reply.send(self.health()).ok(),
+            Control::Health(reply) => {
+                reply.send(self.health()).ok();
+            }
             Control::Shutdown { deadline, reply } => {
                 let until = self.now() + deadline;
                 self.phase = Phase::Draining { until, reply };

@@ -9,10 +9,10 @@ use tokio::sync::mpsc;
 
 /// Something that happened, with a number and perhaps a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Happened {
-    pub number: u32,
+pub(crate) struct Happened {
+    pub(crate) number: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
+    pub(crate) key: Option<String>,
 }
 
 impl Event for Happened {
@@ -23,17 +23,17 @@ impl Event for Happened {
     }
 }
 
-pub fn happened(number: u32) -> Happened {
+pub(crate) fn happened(number: u32) -> Happened {
     Happened { number, key: None }
 }
 
-pub fn keyed(number: u32, key: &str) -> Happened {
+pub(crate) fn keyed(number: u32, key: &str) -> Happened {
     Happened { number, key: Some(key.to_owned()) }
 }
 
 /// What a handler does with a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Act {
+pub(crate) enum Act {
     Succeed,
     Fail,
     FailFatally,
@@ -43,42 +43,42 @@ pub enum Act {
 
 /// What a probe saw: the event's number, the attempt, and how many deliveries its state had seen before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
-    pub number: u32,
-    pub attempt: u32,
-    pub before: u32,
+pub(crate) struct Seen {
+    pub(crate) number: u32,
+    pub(crate) attempt: u32,
+    pub(crate) before: u32,
 }
 
 /// A module that follows a script and tells what it sees.
-pub struct Probe {
+pub(crate) struct Probe {
     script: Arc<Mutex<VecDeque<Act>>>,
     seen: mpsc::UnboundedSender<Seen>,
     before: u32,
 }
 
 /// The test's end of a [`Probe`].
-pub struct Watcher {
+pub(crate) struct Watcher {
     script: Arc<Mutex<VecDeque<Act>>>,
     sender: mpsc::UnboundedSender<Seen>,
     seen: mpsc::UnboundedReceiver<Seen>,
 }
 
 impl Watcher {
-    pub fn new(script: impl IntoIterator<Item = Act>) -> Self {
+    pub(crate) fn new(script: impl IntoIterator<Item = Act>) -> Self {
         let (sender, seen) = mpsc::unbounded_channel();
         Self { script: Arc::new(Mutex::new(script.into_iter().collect())), sender, seen }
     }
 
-    pub fn factory(&self) -> impl Fn() -> Probe + Send + Sync + 'static + use<> {
+    pub(crate) fn factory(&self) -> impl Fn() -> Probe + Send + Sync + 'static + use<> {
         let (script, sender) = (Arc::clone(&self.script), self.sender.clone());
         move || Probe { script: Arc::clone(&script), seen: sender.clone(), before: 0 }
     }
 
-    pub async fn next(&mut self) -> Seen {
+    pub(crate) async fn next(&mut self) -> Seen {
         crate::world::soon(self.seen.recv()).await.expect("the probe lives")
     }
 
-    pub fn is_quiet(&mut self) -> bool {
+    pub(crate) fn is_quiet(&mut self) -> bool {
         self.seen.try_recv().is_err()
     }
 }

@@ -8,20 +8,20 @@ use tempfile::TempDir;
 
 /// Which database a test runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     Sqlite,
     Postgres,
 }
 
 /// A database that is gone when the test is over.
-pub struct World {
-    pub url: String,
+pub(crate) struct World {
+    pub(crate) url: String,
     folder: Option<TempDir>,
     postgres: Option<(String, String)>,
 }
 
 impl World {
-    pub async fn new(kind: Kind) -> Self {
+    pub(crate) async fn new(kind: Kind) -> Self {
         match kind {
             Kind::Sqlite => {
                 let folder = tempfile::tempdir().expect("a temporary folder");
@@ -41,14 +41,14 @@ impl World {
     }
 
     /// A builder with times short enough for a test.
-    pub fn builder(&self) -> BusBuilder {
+    pub(crate) fn builder(&self) -> BusBuilder {
         Bus::builder()
             .database(&self.url)
             .lease(Duration::from_millis(900))
             .poll_interval(Duration::from_millis(20))
     }
 
-    pub fn path(&self) -> Option<std::path::PathBuf> {
+    pub(crate) fn path(&self) -> Option<std::path::PathBuf> {
         self.folder.as_ref().map(|folder| folder.path().join("bus.db"))
     }
 }
@@ -69,7 +69,7 @@ impl Drop for World {
 }
 
 /// Fails the test if `future` takes longer than any of its waits can rightly take.
-pub async fn soon<T>(future: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), future).await.expect("the wait ends")
 }
 
