@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{ArgMatches, Args, FromArgMatches};
-use stentor::cli::{App, CliError, Format, Session};
+use stentor::cli::{App, CliError, Session};
 use stentor_actors::demo::{self, DemoError, DemoOptions};
 use stentor_actors::events;
 

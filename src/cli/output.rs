@@ -126,7 +126,10 @@ impl Table {
     #[must_use]
     pub fn new<const N: usize>(columns: [&str; N]) -> Self {
         let mut rows = comfy_table::Table::new();
-        rows.load_preset(presets::NOTHING).set_header(columns);
+        rows.load_style(presets::NOTHING).set_header(columns);
+        rows.column_iter_mut().for_each(|column| {
+            column.set_padding((0, 2));
+        });
         Self { rows }
     }
 
