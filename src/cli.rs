@@ -173,12 +173,14 @@ impl App {
 
     /// Returns the whole grammar.
     fn parser(&self) -> clap::Command {
-        let root = clap::Command::new(self.parts.name)
+        let root = clap::Command::new(self.parts.name).bin_name(self.parts.name);
+        // Set last, as the derived parts would put their own words in its place.
+        let own = Command::augment_subcommands(Globals::augment_args(root))
             .version(self.parts.version)
             .about("One event heard by every module, and modules that grow back when they break")
+            .long_about(None)
             .subcommand_required(true)
             .arg_required_else_help(true);
-        let own = Command::augment_subcommands(Globals::augment_args(root));
         own.subcommands(self.extras.iter().map(|extra| extra.command.clone()))
     }
 

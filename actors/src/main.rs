@@ -20,13 +20,13 @@ struct DemoArgs {
 
 fn main() -> anyhow::Result<ExitCode> {
     let examples = events::examples()?;
-    let demo = clap::Command::new("demo")
+    let demo = DemoArgs::augment_args(clap::Command::new("demo"))
         .about("Watch the main job with nothing installed: students graduate, and everything follows");
     let app = App::new("stentor", env!("CARGO_PKG_VERSION"))
         .compose(stentor_actors::modules)
         .migrations(&stentor_actors::MIGRATIONS)
         .examples(examples.into_iter().map(|example| (example.event_type, example.payload)))
-        .command(DemoArgs::augment_args(demo), run_demo);
+        .command(demo, run_demo);
     Ok(app.run())
 }
 

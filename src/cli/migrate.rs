@@ -30,6 +30,8 @@ pub(super) enum MigrateCommand {
 /// What is printed of a migration.
 #[derive(Debug, Serialize)]
 struct Step {
+    /// Whose schema: the bus's, or the book of a host's own set.
+    schema: &'static str,
     version: i64,
     name: &'static str,
     #[serde(with = "time::serde::rfc3339::option")]
@@ -74,29 +76,37 @@ async fn up(session: &Session) -> Result<(), CliError> {
 
 async fn steps(session: &Session, client: &Client, sql: Sql) -> Result<Vec<Step>, CliError> {
     let kind = client.database_kind();
-    let status = client.migration_status(session.migrations()).await?;
-    client.close().await;
-    let step = |MigrationStatus { migration, applied_at }| Step {
+    let step = |schema, MigrationStatus { migration, applied_at }: MigrationStatus| Step {
+        schema,
         version: migration.version,
         name: migration.name,
         applied_at,
         sql: (sql == Sql::Shown).then(|| migration.sql(kind)),
     };
-    Ok(status.into_iter().map(step).collect())
+    let bus = client.migration_status(&[]).await?;
+    let bus_count = bus.len();
+    let mut steps: Vec<Step> = bus.into_iter().map(|status| step("stentor", status)).collect();
+    for set in session.migrations() {
+        let with_bus = client.migration_status(&[set]).await?;
+        steps.extend(with_bus.into_iter().skip(bus_count).map(|status| step(set.table, status)));
+    }
+    client.close().await;
+    Ok(steps)
 }
 
 fn write(session: &Session, steps: &[Step], sql: Sql) -> Result<(), CliError> {
     if sql == Sql::Shown && session.is_table() {
         return session.output().text(|out| {
             steps.iter().try_for_each(|step| {
-                let (version, name) = (step.version, step.name);
-                writeln!(out, "-- {version:04} {name}\n{}\n", step.sql.unwrap_or_default().trim_end())
+                let Step { schema, version, name, .. } = step;
+                writeln!(out, "-- {schema} {version:04} {name}\n{}\n", step.sql.unwrap_or_default().trim_end())
             })
         });
     }
     session.output().list(steps, |steps| {
-        steps.iter().fold(Table::new(["version", "name", "applied_at"]), |table, step| {
-            table.row([step.version.to_string(), step.name.to_owned(), when::show_option(step.applied_at)])
+        steps.iter().fold(Table::new(["schema", "version", "name", "applied_at"]), |table, step| {
+            let (version, applied_at) = (step.version.to_string(), when::show_option(step.applied_at));
+            table.row([step.schema.to_owned(), version, step.name.to_owned(), applied_at])
         })
     })
 }
