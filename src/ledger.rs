@@ -28,8 +28,6 @@ mod publish;
 mod queue;
 mod report;
 mod rows;
-#[cfg(test)]
-mod simulation;
 mod workers;
 
 pub(crate) use control::LedgerHealth;
@@ -37,6 +35,7 @@ pub(crate) use flight::{Attempts, FlightId, Segment};
 pub(crate) use module::ModuleState;
 pub(crate) use publish::Admission;
 pub(crate) use report::{Exception, Outcome, Report, Rest, Span, WorkerEnd};
+pub(crate) use rows::HeldKeys;
 
 use flight::Flight;
 use module::ModuleLedger;
@@ -68,6 +67,22 @@ pub(crate) struct ModuleSpec {
     /// Worker ends within the window that are taken before the module's breakers open.
     pub(crate) restart_limit: usize,
     pub(crate) restart_window: Duration,
+}
+
+impl Default for ModuleSpec {
+    fn default() -> Self {
+        Self {
+            name: Arc::from("module"),
+            workers: 1,
+            order: KeyOrder::Unordered,
+            retry: RetryPolicy::default(),
+            breaker: BreakerPolicy::default(),
+            capacity: 16_384,
+            capacity_bytes: 64 * 1024 * 1024,
+            restart_limit: 5,
+            restart_window: Duration::from_secs(60),
+        }
+    }
 }
 
 /// How a module begins.

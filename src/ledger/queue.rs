@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::flight::Attempts;
 use super::module::ModuleState;
 use super::{Dispatch, FlightId, Ledger, ModuleId, Segment, WorkerId, number};
-use crate::delivery::{Failure, NewRow, Next, RowChange};
+use crate::delivery::{Failure, NewRow, Next, RowChange, Settlement};
 
 /// Deliveries in one dispatch to a module with one worker, and with several that share a queue.
 const DISPATCH_MAX: u32 = 4_096;
@@ -195,8 +195,8 @@ impl Ledger {
     }
 
     /// Says that a settlement is written: claims may rely on seeing its rows.
-    pub(crate) fn settled(&mut self, rows: &[NewRow]) {
-        for row in rows {
+    pub(crate) fn settled(&mut self, _now: Duration, settlement: &Settlement) {
+        for row in &settlement.rows {
             if let Some(module) = self.by_name.get(&row.module).copied().and_then(|id| self.module_mut(id)) {
                 module.row_arrived(row.ordering_key.as_deref());
             }
