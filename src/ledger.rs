@@ -21,8 +21,10 @@ use crate::delivery::{Failure, KeyOrder, Settlement};
 use crate::envelope::Envelope;
 use crate::retry::RetryPolicy;
 
+mod claims;
 mod control;
 mod flight;
+mod keys;
 mod module;
 mod publish;
 mod queue;
@@ -32,10 +34,10 @@ mod workers;
 
 pub(crate) use control::LedgerHealth;
 pub(crate) use flight::{Attempts, FlightId, Segment};
+pub(crate) use keys::HeldKeys;
 pub(crate) use module::ModuleState;
 pub(crate) use publish::Admission;
 pub(crate) use report::{Exception, Outcome, Report, Rest, Span, WorkerEnd};
-pub(crate) use rows::HeldKeys;
 
 use flight::Flight;
 use module::ModuleLedger;
@@ -78,7 +80,7 @@ impl Default for ModuleSpec {
             retry: RetryPolicy::default(),
             breaker: BreakerPolicy::default(),
             capacity: 16_384,
-            capacity_bytes: 64 * 1024 * 1024,
+            capacity_bytes: 16 * 1024 * 1024,
             restart_limit: 5,
             restart_window: Duration::from_secs(60),
         }
@@ -125,7 +127,9 @@ pub(crate) type Jitter = Box<dyn FnMut() -> f64 + Send>;
 /// The state machine.
 pub(crate) struct Ledger {
     jitter: Jitter,
-    modules: Slab<ModuleLedger>,
+    /// Ids are never used twice, so an answer for a module that is gone finds nobody.
+    modules: BTreeMap<ModuleId, ModuleLedger>,
+    modules_added: u32,
     by_name: HashMap<Arc<str>, ModuleId>,
     flights: Slab<Flight>,
     /// Sequence numbers that the low-water mark must not pass, each with how often it is held.
@@ -145,7 +149,8 @@ impl Ledger {
     pub(crate) fn new(start_seq: i64, jitter: Jitter) -> Self {
         Self {
             jitter,
-            modules: Slab::new(),
+            modules: BTreeMap::new(),
+            modules_added: 0,
             by_name: HashMap::new(),
             flights: Slab::new(),
             marks: BTreeMap::new(),
@@ -193,19 +198,24 @@ impl Ledger {
     }
 
     fn module(&self, id: ModuleId) -> Option<&ModuleLedger> {
-        self.modules.get(id.0 as usize)
+        self.modules.get(&id)
     }
 
     fn module_mut(&mut self, id: ModuleId) -> Option<&mut ModuleLedger> {
-        self.modules.get_mut(id.0 as usize)
+        self.modules.get_mut(&id)
+    }
+
+    fn module_named(&mut self, name: &str) -> Option<&mut ModuleLedger> {
+        let id = *self.by_name.get(name)?;
+        self.module_mut(id)
     }
 
     fn module_ids(&self) -> Vec<ModuleId> {
-        self.modules.iter().map(|(slot, _)| ModuleId(number(slot))).collect()
+        self.modules.keys().copied().collect()
     }
 }
 
-/// Narrows a slot of a slab, which never has as many as 2^32.
-fn number(slot: usize) -> u32 {
-    u32::try_from(slot).unwrap_or(u32::MAX)
+/// Narrows a count of things in memory, which never are as many as 2^32.
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
