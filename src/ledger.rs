@@ -30,6 +30,8 @@ mod publish;
 mod queue;
 mod report;
 mod rows;
+#[cfg(test)]
+mod simulation;
 mod workers;
 
 pub(crate) use control::LedgerHealth;
