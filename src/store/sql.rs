@@ -96,6 +96,7 @@ fn token(token: &str, kind: DatabaseKind) -> Cow<'_, str> {
         };
     }
     if let Some(expression) = token.strip_prefix("us ") {
+        let expression = render(expression, kind);
         return if sqlite {
             format!("({expression})").into()
         } else {

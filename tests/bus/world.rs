@@ -22,6 +22,8 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new(kind: Kind) -> Self {
+        // Shown only when a test fails.
+        tracing_subscriber::fmt().with_test_writer().try_init().ok();
         match kind {
             Kind::Sqlite => {
                 let folder = tempfile::tempdir().expect("a temporary folder");
@@ -70,7 +72,7 @@ impl Drop for World {
 
 /// Fails the test if `future` takes longer than any of its waits can rightly take.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(60), future).await.expect("the wait ends")
+    tokio::time::timeout(Duration::from_secs(20), future).await.expect("the wait ends")
 }
 
 /// Makes one test a database of `$body`, an `async fn(World)`.
