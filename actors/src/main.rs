@@ -1,1 +1,3 @@
-fn main(){}
+//! The service: composition only.
+
+fn main() {}

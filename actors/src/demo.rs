@@ -1,0 +1,181 @@
+//! The main job with nothing installed: students graduate, and everything that
+//! follows happens by itself.
+//!
+//! [`run`] makes a school, publishes what its students completed, waits until
+//! nothing is left to do, and then looks into the tables for every row that must
+//! be there.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use stentor::bus::{ShutdownError, StartError};
+use stentor::{Bus, Publication, PublishError, StoreError};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::chain;
+use crate::school::School;
+
+mod checks;
+mod render;
+mod story;
+
+pub use checks::Check;
+pub use render::render;
+pub use story::{Deed, Moment, Story, TrailEntry};
+
+/// The most students that a demo graduates.
+pub const GRADUATES_MAX: u32 = 100_000;
+
+/// How long the bus may take to stop.
+const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
+
+/// What a demo is run with.
+#[derive(Debug, Clone)]
+pub struct DemoOptions {
+    /// How many students graduate. Default 25; 1 to [`GRADUATES_MAX`].
+    pub graduates: u32,
+    /// The database, `sqlite://PATH` or `postgres://…`. Default: an SQLite file that is removed at the end.
+    pub database: Option<String>,
+    /// The folder to keep the SQLite file in, as `stentor.db`, where no database is given. Made if it is missing.
+    pub keep: Option<PathBuf>,
+}
+
+impl Default for DemoOptions {
+    fn default() -> Self {
+        Self {
+            graduates: 25,
+            database: None,
+            keep: None,
+        }
+    }
+}
+
+/// What a demo did, and whether the tables agree.
+#[derive(Debug, Clone, Serialize)]
+pub struct DemoReport {
+    /// Events stored.
+    pub events: u64,
+    /// Deliveries to modules.
+    pub deliveries: u64,
+    /// Milliseconds from the first publish until nothing was left to do.
+    pub elapsed_ms: u64,
+    /// What was looked for in the tables.
+    pub checks: Vec<Check>,
+    /// What there is to tell of it.
+    #[serde(skip)]
+    pub story: Story,
+}
+
+impl DemoReport {
+    /// Returns whether every expected row was found.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.checks.iter().all(|check| check.ok)
+    }
+}
+
+/// A demo could not be run to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DemoError {
+    /// Too few or too many graduates.
+    #[error("graduates is {0}, allowed are 1 to {GRADUATES_MAX}")]
+    Graduates(u32),
+    /// The folder for the database cannot be used.
+    #[error("folder {path:?} for the database cannot be made: {source}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The bus did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Events could not be published.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The bus did not stop cleanly.
+    #[error(transparent)]
+    Shutdown(#[from] ShutdownError),
+    /// Something was still left to do after a long wait.
+    #[error("after {0:?} events are still unprocessed; look for them with `stentor events list --state unprocessed`")]
+    TimedOut(Duration),
+}
+
+/// Runs the demo.
+///
+/// # Errors
+///
+/// Fails if the database cannot be used or the work does not end; rows that are
+/// missing in the end are no error but a failed check.
+pub async fn run(options: &DemoOptions) -> Result<DemoReport, DemoError> {
+    if !(1..=GRADUATES_MAX).contains(&options.graduates) {
+        return Err(DemoError::Graduates(options.graduates));
+    }
+    let place = Place::prepare(options)?;
+    let bus = crate::modules(Bus::builder().database(&place.url)).start().await?;
+    let report = graduate(&bus, options.graduates).await;
+    let stopped = bus.shutdown(SHUTDOWN_DEADLINE).await;
+    let report = report?;
+    stopped?;
+    Ok(report)
+}
+
+/// Where the demo's database is; a folder of its own is removed with it.
+struct Place {
+    url: String,
+    _folder: Option<TempDir>,
+}
+
+impl Place {
+    fn prepare(options: &DemoOptions) -> Result<Self, DemoError> {
+        if let Some(url) = &options.database {
+            return Ok(Self { url: url.clone(), _folder: None });
+        }
+        let refused = |path: PathBuf| move |source| DemoError::Folder { path, source };
+        if let Some(path) = &options.keep {
+            std::fs::create_dir_all(path).map_err(refused(path.clone()))?;
+            return Ok(Self { url: sqlite_url(path), _folder: None });
+        }
+        let folder = tempfile::tempdir().map_err(refused(std::env::temp_dir()))?;
+        Ok(Self { url: sqlite_url(folder.path()), _folder: Some(folder) })
+    }
+}
+
+fn sqlite_url(folder: &std::path::Path) -> String {
+    format!("sqlite://{}", folder.join("stentor.db").display())
+}
+
+/// Graduates a school of its own, so that the demo can be run again on the same database.
+async fn graduate(bus: &Bus, graduates: u32) -> Result<DemoReport, DemoError> {
+    let (seed, chain_id) = (Uuid::now_v7().as_u64_pair().1, Uuid::now_v7());
+    let school = School::new(graduates, seed);
+    school.insert(bus).await?;
+    let start = Instant::now();
+    let completions = school.completions().map(|completion| {
+        let student = completion.user_id;
+        Publication::new(completion).created_by(student).correlation_id(chain_id)
+    });
+    bus.publish_all(completions).await?;
+    let patience = Duration::from_secs(60) + Duration::from_millis(100) * graduates;
+    tokio::time::timeout(patience, chain::settled(bus.client(), chain_id))
+        .await
+        .map_err(|_| DemoError::TimedOut(patience))??;
+    let elapsed = start.elapsed();
+    let events = chain::events(bus.client(), chain_id).await?;
+    let deliveries: usize = events.iter().map(|event| bus.handler_count(&event.event_type)).sum();
+    Ok(DemoReport {
+        events: events.len() as u64,
+        deliveries: deliveries as u64,
+        elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+        checks: checks::all(bus.client(), &school, graduates, &events).await?,
+        story: story::tell(bus.client(), &school, &events).await?,
+    })
+}

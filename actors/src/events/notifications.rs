@@ -1,0 +1,64 @@
+//! Events that ask for somebody to be told something.
+
+use serde::{Deserialize, Serialize};
+use stentor::Event;
+use uuid::Uuid;
+
+use super::{Example, example_id};
+
+/// A user is to be told something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotificationSend {
+    /// Who is told.
+    pub user_id: Uuid,
+    /// The headline.
+    pub title: String,
+    /// The text.
+    pub message: String,
+    /// How it is meant.
+    #[serde(rename = "type")]
+    pub kind: NotificationKind,
+}
+
+/// How a notification is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NotificationKind {
+    /// Good to know.
+    Info,
+    /// Something went well.
+    Success,
+    /// Something needs attention.
+    Warning,
+    /// Something failed.
+    Error,
+}
+
+impl NotificationKind {
+    /// Returns the word under which it is stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Success => "success",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl Event for NotificationSend {
+    const TYPE: &'static str = "notification.send";
+}
+
+impl Example for NotificationSend {
+    fn example() -> Self {
+        Self {
+            user_id: example_id(51),
+            title: "New Pod Member".to_owned(),
+            message: "Zoë Müller joined your pod".to_owned(),
+            kind: NotificationKind::Info,
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! A school on a running bus, on a database of its own.
+
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use stentor::audit::{DeliveryFilter, DeliveryRecord, EventRecord};
+use stentor::delivery::DeliveryState;
+use stentor::{Bus, BusBuilder, Event, ModuleOptions, Publication, Row, Value, args};
+use stentor_actors::chain;
+use stentor_actors::school::School;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// Nothing in these tests takes this long unless it is stuck.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A database that goes away with the value.
+pub(crate) struct Database {
+    pub(crate) url: String,
+    _folder: Option<TempDir>,
+    server: Option<Server>,
+}
+
+struct Server {
+    admin_url: String,
+    name: String,
+}
+
+impl Database {
+    pub(crate) fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self {
+            url: format!("sqlite://{}", folder.path().join("school.db").display()),
+            _folder: Some(folder),
+            server: None,
+        }
+    }
+
+    pub(crate) async fn postgres() -> Self {
+        let admin_url = std::env::var("STENTOR_TEST_POSTGRES").expect(
+            "STENTOR_TEST_POSTGRES must hold the URL of a PostgreSQL server where databases may be made; run ./scripts/test",
+        );
+        let name = format!("stentor_{}", Uuid::now_v7().simple());
+        run(&admin_url, &format!("CREATE DATABASE {name}")).await;
+        let (server, _) = admin_url.rsplit_once('/').expect("an URL with a database's name");
+        Self {
+            url: format!("{server}/{name}"),
+            _folder: None,
+            server: Some(Server { admin_url, name }),
+        }
+    }
+}
+
+async fn run(url: &str, sql: &str) {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    connection.execute(AssertSqlSafe(sql)).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let Some(Server { admin_url, name }) = self.server.take() else { return };
+        // On a thread of its own, as a test that failed drops it in the middle of its runtime.
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(run(&admin_url, &format!("DROP DATABASE {name} WITH (FORCE)")));
+        });
+        dropping.join().unwrap();
+    }
+}
+
+/// Runs each test on SQLite and on PostgreSQL.
+macro_rules! on_both_databases {
+    ($($test:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test(crate::world::Database::sqlite()).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test(crate::world::Database::postgres().await).await;
+            })*
+        }
+    };
+}
+pub(crate) use on_both_databases;
+
+/// A school on a running bus.
+pub(crate) struct World {
+    pub(crate) bus: Bus,
+    pub(crate) school: School,
+    _database: Database,
+}
+
+impl World {
+    pub(crate) async fn start(database: Database, school: School) -> Self {
+        Self::start_with(database, school, stentor_actors::modules).await
+    }
+
+    /// Starts with other modules than the usual ones.
+    pub(crate) async fn start_with(
+        database: Database,
+        school: School,
+        modules: impl FnOnce(BusBuilder) -> BusBuilder,
+    ) -> Self {
+        let builder = Bus::builder().database(&database.url).poll_interval(Duration::from_millis(20));
+        let bus = modules(builder).start().await.unwrap();
+        school.insert(&bus).await.unwrap();
+        Self {
+            bus,
+            school,
+            _database: database,
+        }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.bus.shutdown(Duration::from_secs(10)).await.unwrap();
+    }
+
+    pub(crate) fn student(&self, number: usize) -> Uuid {
+        self.school.student_ids().nth(number).unwrap()
+    }
+
+    /// Publishes an event and waits until everything that it causes is done. Returns its id.
+    pub(crate) async fn happens<E: Event>(&self, event: E) -> Uuid {
+        self.all_happen([event]).await[0]
+    }
+
+    /// Publishes events at once and waits until everything that they cause is done.
+    pub(crate) async fn all_happen<E: Event>(&self, events: impl IntoIterator<Item = E>) -> Vec<Uuid> {
+        let chain_id = Uuid::now_v7();
+        let events = events.into_iter().map(|event| Publication::new(event).correlation_id(chain_id));
+        let receipts = self.bus.publish_all(events).await.unwrap();
+        let settled = chain::settled(self.bus.client(), chain_id);
+        tokio::time::timeout(PATIENCE, settled).await.expect("the chain settles").unwrap();
+        receipts.iter().map(stentor::Receipt::id).collect()
+    }
+
+    /// Delivers an event to a module again, and waits until it has acknowledged it.
+    pub(crate) async fn happens_again(&self, event: Uuid, module: &str) {
+        assert_eq!(self.bus.client().replay(&[event], module, "a test").await.unwrap(), 1);
+        let acked = async {
+            while self.delivery(event, module).await.state != DeliveryState::Acked {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, acked).await.expect("the replay is acknowledged");
+    }
+
+    pub(crate) async fn delivery(&self, event: Uuid, module: &str) -> DeliveryRecord {
+        let filter = DeliveryFilter {
+            event_id: Some(event),
+            module: Some(module.to_owned()),
+            ..DeliveryFilter::default()
+        };
+        let mut found = self.bus.client().deliveries(&filter, 10).await.unwrap();
+        found.pop().expect("the event goes to the module")
+    }
+
+    /// Returns all events of a type, oldest first.
+    pub(crate) async fn events(&self, event_type: &str) -> Vec<EventRecord> {
+        let filter = stentor::audit::EventFilter {
+            event_type: Some(event_type.to_owned()),
+            ..Default::default()
+        };
+        let mut events = self.bus.client().events(&filter, None, 1_000).await.unwrap().items;
+        events.reverse();
+        events
+    }
+
+    pub(crate) async fn rows(&self, sql: &str, args: Vec<Value>) -> Vec<Row> {
+        self.bus.client().fetch_all(sql, args).await.unwrap()
+    }
+
+    /// Returns the number `n` in the only row of a query.
+    pub(crate) async fn number(&self, sql: &str, args: Vec<Value>) -> i64 {
+        self.rows(sql, args).await[0].get("n").unwrap()
+    }
+
+    /// Changes the tables, as the application around the modules would.
+    pub(crate) async fn write(&self, sql: &str, args: Vec<Value>) {
+        let mut transaction = self.bus.begin().await.unwrap();
+        transaction.execute(sql, args).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+
+    /// Returns what the tables hold and how many events there are, to compare before and after.
+    pub(crate) async fn tally(&self) -> Vec<(&'static str, i64)> {
+        let mut tally = Vec::new();
+        for sql in TALLY {
+            tally.push((sql, self.number(sql, args![]).await));
+        }
+        tally
+    }
+}
+
+/// Returns options under which a delivery dies on its first failure.
+pub(crate) fn impatient() -> ModuleOptions {
+    ModuleOptions::default().retry(stentor::RetryPolicy::new().max_attempts(1))
+}
+
+const TALLY: [&str; 13] = [
+    "SELECT COUNT(*) AS n FROM topic_completions",
+    "SELECT COUNT(*) AS n FROM quiz_results",
+    "SELECT COUNT(*) AS n FROM course_progress WHERE graduated_at IS NOT NULL",
+    "SELECT COALESCE(CAST(SUM(topics_completed) AS BIGINT), 0) AS n FROM course_progress",
+    "SELECT COUNT(*) AS n FROM user_profiles WHERE student_graduation_date IS NOT NULL",
+    "SELECT COUNT(*) AS n FROM user_profiles WHERE candidate_status = 'bench'",
+    "SELECT COUNT(*) AS n FROM user_roles",
+    "SELECT COUNT(*) AS n FROM pod_members",
+    "SELECT COALESCE(CAST(SUM(members) AS BIGINT), 0) AS n FROM pods",
+    "SELECT COUNT(*) AS n FROM pod_waitlist",
+    "SELECT COUNT(*) AS n FROM notifications",
+    "SELECT COALESCE(CAST(SUM(errors) AS BIGINT), 0) AS n FROM error_digests",
+    "SELECT COUNT(*) AS n FROM system_events",
+];
