@@ -21,6 +21,7 @@ use serde_json::Value;
 use crate::bus::BusBuilder;
 use crate::store::MigrationSet;
 
+mod bench;
 mod catalogue;
 mod deliveries;
 mod error;
@@ -101,6 +102,9 @@ enum Command {
     /// Bring the database's schema up to date
     #[command(subcommand)]
     Migrate(migrate::MigrateCommand),
+    /// Measure the bus on this database
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
     /// Write a completion script for a shell
     Completions(shell::CompletionsArgs),
     /// Write the manual page
@@ -185,7 +189,8 @@ impl App {
     }
 
     fn execute(self, matches: &ArgMatches) -> Result<(), CliError> {
-        let globals = Globals::from_arg_matches(matches).map_err(|error| CliError::Usage(error.to_string()))?;
+        let globals =
+            Globals::from_arg_matches(matches).map_err(|error| CliError::Usage(error.to_string()))?;
         let settings = Settings::load(globals)?;
         let parser = self.parser();
         let session = Session::new(settings, Arc::new(self.parts));
@@ -199,7 +204,8 @@ impl App {
             session.start_logs("warn")?;
             return runtime.block_on((extra.run)(rest, session));
         }
-        let command = Command::from_arg_matches(matches).map_err(|error| CliError::Usage(error.to_string()))?;
+        let command =
+            Command::from_arg_matches(matches).map_err(|error| CliError::Usage(error.to_string()))?;
         session.start_logs(if matches!(command, Command::Serve) { "info" } else { "warn" })?;
         runtime.block_on(command.run(&session, parser))
     }
@@ -216,6 +222,7 @@ impl Command {
             Self::Modules(command) => modules::run(session, command).await,
             Self::Catalogue(command) => catalogue::run(session, command).await,
             Self::Migrate(command) => migrate::run(session, command).await,
+            Self::Bench(command) => bench::run(session, command).await,
             Self::Completions(args) => shell::completions(session, &args, parser),
             Self::Man => shell::man(session, parser),
         }

@@ -42,8 +42,16 @@ const BUS: House = House {
         Floor { rooms: &["store"], neighbours: Strangers },
         Floor {
             rooms: &[
-                "broker", "context", "inbox", "maintenance", "module", "routes", "runtime", "services",
-                "supervisor", "worker",
+                "broker",
+                "context",
+                "inbox",
+                "maintenance",
+                "module",
+                "routes",
+                "runtime",
+                "services",
+                "supervisor",
+                "worker",
             ],
             neighbours: Known,
         },
@@ -60,7 +68,15 @@ const MODULES: House = House {
         Floor { rooms: &["people", "schema"], neighbours: Strangers },
         Floor {
             rooms: &[
-                "academy", "achievements", "ai", "ats", "companions", "crm", "hr", "notifications", "trikala",
+                "academy",
+                "achievements",
+                "ai",
+                "ats",
+                "companions",
+                "crm",
+                "hr",
+                "notifications",
+                "trikala",
             ],
             neighbours: Strangers,
         },
@@ -176,9 +192,20 @@ fn no_arrow_runs_back() {
 #[test]
 fn pure_rooms_touch_neither_the_world_nor_the_clock() {
     let source = root().join("src");
-    let impure = ["actix", "sqlx", "tokio", "fastrand", "std::fs", "std::env", "Instant::now", "SystemTime", "now_utc"];
+    let impure = [
+        "actix",
+        "sqlx",
+        "tokio",
+        "fastrand",
+        "std::fs",
+        "std::env",
+        "Instant::now",
+        "SystemTime",
+        "now_utc",
+    ];
     let files = rust_files(&source).into_iter();
-    for file in files.filter(|file| ["ledger", "retry", "breaker"].contains(&room_of(file, &source).as_str())) {
+    for file in files.filter(|file| ["ledger", "retry", "breaker"].contains(&room_of(file, &source).as_str()))
+    {
         let text = fs::read_to_string(&file).unwrap();
         let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
         for word in impure {
@@ -208,7 +235,11 @@ fn a_turned_arrow_is_found() {
     assert!(back(&MODULES, "ats", "use crate::hr::Hr;"));
     assert!(back(&MODULES, "events", "use crate::people;"));
     assert!(!back(&BUS, "bus", "use crate::broker::Broker;"));
-    assert!(!back(&BUS, "ledger", "// crate::store is unknown here\nuse crate::{delivery::Next, retry::Jitter};"));
+    assert!(!back(
+        &BUS,
+        "ledger",
+        "// crate::store is unknown here\nuse crate::{delivery::Next, retry::Jitter};"
+    ));
     assert!(!back(&BUS, "ledger", "#[cfg(test)]\nmod tests { use crate::store::Store; }"));
     assert!(!back(&MODULES, "demo", "use crate::school::School;"));
 }

@@ -34,7 +34,9 @@ async fn run_demo(matches: ArgMatches, session: Session) -> Result<(), CliError>
     let args = DemoArgs::from_arg_matches(&matches).map_err(|error| CliError::Usage(error.to_string()))?;
     let database = session.database_flag().map(str::to_owned);
     if database.is_some() && args.keep.is_some() {
-        return Err(CliError::Usage("--keep is for the demo's own SQLite file; leave it out with --database".to_owned()));
+        return Err(CliError::Usage(
+            "--keep is for the demo's own SQLite file; leave it out with --database".to_owned(),
+        ));
     }
     let options = DemoOptions { graduates: args.graduates, database, keep: args.keep };
     let report = demo::run(&options).await.map_err(demo_error)?;

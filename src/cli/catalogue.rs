@@ -42,12 +42,15 @@ pub(super) async fn run(session: &Session, command: CatalogueCommand) -> Result<
     let subscribers = subscribers(session).await;
     match command {
         CatalogueCommand::List => {
-            let entries: Vec<Entry> = catalogue.iter().map(|info| entry(info, subscribers.as_ref(), None)).collect();
+            let entries: Vec<Entry> =
+                catalogue.iter().map(|info| entry(info, subscribers.as_ref(), None)).collect();
             session.output().list(&entries, table)
         }
         CatalogueCommand::Show { event_type } => {
             let info = catalogue.get(&event_type).ok_or_else(|| {
-                CliError::NotFound(format!("event type {event_type:?} is not in the catalogue; `catalogue list` shows all"))
+                CliError::NotFound(format!(
+                    "event type {event_type:?} is not in the catalogue; `catalogue list` shows all"
+                ))
             })?;
             let example = session.parts().examples.get(info.event_type).cloned();
             let entry = entry(info, subscribers.as_ref(), example);

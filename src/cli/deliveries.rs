@@ -109,7 +109,8 @@ async fn list(session: &Session, client: &Client, args: ListArgs) -> Result<(), 
 
 /// Writes deliveries as a table.
 pub(super) fn table(deliveries: &[DeliveryRecord]) -> Table {
-    let columns = ["event_id", "type", "module", "state", "attempts", "available_at", "updated_at", "last_error"];
+    let columns =
+        ["event_id", "type", "module", "state", "attempts", "available_at", "updated_at", "last_error"];
     deliveries.iter().fold(Table::new(columns), |table, delivery| {
         table.row([
             delivery.event_id.to_string(),

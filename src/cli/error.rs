@@ -67,10 +67,12 @@ impl From<StoreError> for CliError {
         let text = error.to_string();
         match error {
             StoreError::BadUrl { .. } | StoreError::Unsupported { .. } => Self::Usage(text),
-            StoreError::Unreachable { ref url, .. } if url.starts_with("sqlite:") => {
-                Self::Unavailable(format!("{text}; check the path, and make a new database with `migrate up`"))
+            StoreError::Unreachable { ref url, .. } if url.starts_with("sqlite:") => Self::Unavailable(
+                format!("{text}; check the path, and make a new database with `migrate up`"),
+            ),
+            StoreError::Unreachable { .. } => {
+                Self::Unavailable(format!("{text}; check --database, and that it runs"))
             }
-            StoreError::Unreachable { .. } => Self::Unavailable(format!("{text}; check --database, and that it runs")),
             unavailable if unavailable.is_unavailable() => Self::Unavailable(text),
             _ => Self::Failed(text),
         }
@@ -92,7 +94,9 @@ impl From<PublishError> for CliError {
         let text = error.to_string();
         match error {
             PublishError::UnknownType(_) => Self::Usage(format!("{text}; `catalogue list` shows the types")),
-            PublishError::Conflict(_) | PublishError::Store(_) | PublishError::ShuttingDown => Self::Failed(text),
+            PublishError::Conflict(_) | PublishError::Store(_) | PublishError::ShuttingDown => {
+                Self::Failed(text)
+            }
             _ => Self::Usage(text),
         }
     }

@@ -99,7 +99,11 @@ fn write(session: &Session, steps: &[Step], sql: Sql) -> Result<(), CliError> {
         return session.output().text(|out| {
             steps.iter().try_for_each(|step| {
                 let Step { schema, version, name, .. } = step;
-                writeln!(out, "-- {schema} {version:04} {name}\n{}\n", step.sql.unwrap_or_default().trim_end())
+                writeln!(
+                    out,
+                    "-- {schema} {version:04} {name}\n{}\n",
+                    step.sql.unwrap_or_default().trim_end()
+                )
             })
         });
     }

@@ -38,7 +38,7 @@ impl Output {
 
     /// Returns how data is written.
     #[must_use]
-    pub fn format(&self) -> Format {
+    pub fn format(self) -> Format {
         self.format
     }
 
@@ -47,7 +47,7 @@ impl Output {
     /// # Errors
     ///
     /// Fails if standard output does.
-    pub fn list<T: Serialize>(&self, items: &[T], table: impl FnOnce(&[T]) -> Table) -> Result<(), CliError> {
+    pub fn list<T: Serialize>(self, items: &[T], table: impl FnOnce(&[T]) -> Table) -> Result<(), CliError> {
         match self.format {
             Format::Table => self.text(|out| writeln!(out, "{}", table(items))),
             Format::Json => self.text(|out| write_json(out, &items)),
@@ -61,7 +61,7 @@ impl Output {
     ///
     /// Fails if standard output does.
     pub fn one<T: Serialize>(
-        &self,
+        self,
         item: &T,
         text: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), CliError> {
@@ -77,20 +77,20 @@ impl Output {
     /// # Errors
     ///
     /// Fails if standard output does.
-    pub fn text(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), CliError> {
+    pub fn text(self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), CliError> {
         let mut out = anstream::AutoStream::auto(io::stdout()).lock();
         write(&mut out)?;
         Ok(out.flush()?)
     }
 
     /// Writes one JSON document on one line.
-    pub(super) fn line<T: Serialize>(&self, item: &T) -> Result<(), CliError> {
+    pub(super) fn line<T: Serialize>(self, item: &T) -> Result<(), CliError> {
         let line = serde_json::to_string(item).map_err(io::Error::from)?;
         self.text(|out| writeln!(out, "{line}"))
     }
 
     /// Says something beside the data, unless the user wants quiet.
-    pub fn note(&self, text: &str) {
+    pub fn note(self, text: &str) {
         if !self.quiet {
             // A note that nobody can read any more is no reason to fail.
             drop(writeln!(anstream::stderr(), "{text}"));
@@ -98,7 +98,7 @@ impl Output {
     }
 
     /// Returns a bar that counts bytes up to `bytes`; hidden where nobody would see it.
-    pub(super) fn progress(&self, bytes: u64) -> ProgressBar {
+    pub(super) fn progress(self, bytes: u64) -> ProgressBar {
         if self.quiet || !io::stderr().is_terminal() {
             return ProgressBar::hidden();
         }

@@ -82,8 +82,8 @@ pub(super) async fn run(session: &Session, args: PublishArgs) -> Result<(), CliE
 
 fn read_event(args: PublishArgs) -> Result<RawEvent, CliError> {
     let text = args.payload.map_or_else(|| Ok("{}".to_owned()), |source| read_payload(&source))?;
-    let payload: Value =
-        serde_json::from_str(&text).map_err(|error| CliError::Usage(format!("the payload is not JSON: {error}")))?;
+    let payload: Value = serde_json::from_str(&text)
+        .map_err(|error| CliError::Usage(format!("the payload is not JSON: {error}")))?;
     Ok(RawEvent {
         event_type: args.event_type.unwrap_or_default(),
         payload,
@@ -98,12 +98,15 @@ fn read_event(args: PublishArgs) -> Result<RawEvent, CliError> {
 }
 
 fn read_payload(source: &str) -> Result<String, CliError> {
-    let wrong = |error: std::io::Error| CliError::Usage(format!("the payload {source} cannot be read: {error}"));
+    let wrong =
+        |error: std::io::Error| CliError::Usage(format!("the payload {source} cannot be read: {error}"));
     let mut text = String::new();
     let read = match source.strip_prefix('@') {
         None if source != "-" => return Ok(source.to_owned()),
         None => std::io::stdin().take(INPUT_BYTES_MAX).read_to_string(&mut text),
-        Some(path) => std::fs::File::open(path).map_err(wrong)?.take(INPUT_BYTES_MAX).read_to_string(&mut text),
+        Some(path) => {
+            std::fs::File::open(path).map_err(wrong)?.take(INPUT_BYTES_MAX).read_to_string(&mut text)
+        }
     };
     read.map_err(wrong)?;
     Ok(text)

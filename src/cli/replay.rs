@@ -54,7 +54,9 @@ pub(super) async fn run(session: &Session, args: ReplayArgs) -> Result<(), CliEr
     let events = client.replayable(args.event, &filter).await?;
     let count = events.len();
     if args.dry_run {
-        session.output().one(&json!({ "would_replay": count }), |out| writeln!(out, "{count} would be replayed"))?;
+        session
+            .output()
+            .one(&json!({ "would_replay": count }), |out| writeln!(out, "{count} would be replayed"))?;
     } else if args.event.is_none() && !args.yes {
         return Err(CliError::Usage(format!(
             "{count} events would be delivered again to {}; add --yes to do it",
@@ -74,6 +76,8 @@ async fn require_processed(client: &Client, id: Uuid) -> Result<(), CliError> {
     }
     match client.event(id).await? {
         None => Err(CliError::NotFound(format!("no event {id}; `events list` shows the newest"))),
-        Some(_) => Err(CliError::Failed(format!("event {id} is not processed yet, so it cannot be replayed; wait for it"))),
+        Some(_) => Err(CliError::Failed(format!(
+            "event {id} is not processed yet, so it cannot be replayed; wait for it"
+        ))),
     }
 }

@@ -17,7 +17,9 @@ pub(super) async fn run(session: &Session) -> Result<(), CliError> {
     session.output().note(&format!("serving {modules} modules on {database}; ctrl-c or SIGTERM stops"));
     signals.next().await;
     let drain = session.settings().drain;
-    session.output().note(&format!("stopping; work that does not end within {drain:?} is left for the next start"));
+    session
+        .output()
+        .note(&format!("stopping; work that does not end within {drain:?} is left for the next start"));
     tokio::select! {
         stopped = bus.shutdown(drain) => stopped.map_err(|error| CliError::Failed(error.to_string())),
         () = signals.next() => Err(CliError::Failed(

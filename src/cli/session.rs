@@ -94,7 +94,7 @@ impl Session {
         logs::start(self.settings.log_level.as_deref().unwrap_or(default))
     }
 
-    fn store_options(&self) -> StoreOptions {
+    pub(super) fn store_options(&self) -> StoreOptions {
         let database = &self.settings.database;
         let mut options = StoreOptions::new().url(&database.url);
         if let Some(connections) = database.handler_connections {

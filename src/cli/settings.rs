@@ -36,7 +36,7 @@ pub(super) struct Globals {
     /// Read environment variables from this file; those of the process win
     #[arg(long, global = true, value_name = "FILE")]
     env_file: Option<PathBuf>,
-    /// Use this database: sqlite://PATH or postgres://USER:PASSWORD@HOST/NAME [default: sqlite://stentor.db]
+    /// Use this database: `sqlite://PATH` or `postgres://USER:PASSWORD@HOST/NAME` [default: `sqlite://stentor.db`]
     #[arg(long, global = true, value_name = "URL")]
     database: Option<String>,
     /// Write data in this form [default: table]
@@ -167,7 +167,8 @@ fn environment(file: Option<&Path>) -> Result<HashMap<String, String>, CliError>
         }
     }
     // A variable that is not text is none of ours.
-    let own = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let own = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     variables.extend(own);
     Ok(variables)
 }
@@ -178,7 +179,8 @@ fn read(
     database: Option<&str>,
 ) -> Result<Document, CliError> {
     let wrong = |error: ConfigError| CliError::Usage(format!("configuration: {error}"));
-    let named = File::from(file.unwrap_or(Path::new(DEFAULT_FILE))).format(FileFormat::Toml).required(file.is_some());
+    let named =
+        File::from(file.unwrap_or(Path::new(DEFAULT_FILE))).format(FileFormat::Toml).required(file.is_some());
     let url = environment.get("DATABASE_URL").filter(|url| !url.is_empty()).cloned();
     environment.retain(|name, _| name.starts_with("STENTOR_") && name.contains("__"));
     let variables = Environment::with_prefix("STENTOR")

@@ -12,7 +12,11 @@ pub(super) struct CompletionsArgs {
     shell: Shell,
 }
 
-pub(super) fn completions(session: &Session, args: &CompletionsArgs, mut parser: clap::Command) -> Result<(), CliError> {
+pub(super) fn completions(
+    session: &Session,
+    args: &CompletionsArgs,
+    mut parser: clap::Command,
+) -> Result<(), CliError> {
     let (name, mut script) = (parser.get_name().to_owned(), Vec::new());
     clap_complete::generate(args.shell, &mut parser, name, &mut script);
     session.output().text(|out| out.write_all(&script))

@@ -43,7 +43,11 @@ async fn one_id_cannot_stand_for_two_events(database: Database) {
     let again = cli.run(&publish);
     assert_eq!((again.code, again.out.trim()), (0, id));
     assert!(again.err.contains("stored before"), "{again:?}");
-    cli.fails(&["publish", "quiz.passed", &payload("quiz.passed"), "--id", id], 1, &[id, "another type or payload"]);
+    cli.fails(
+        &["publish", "quiz.passed", &payload("quiz.passed"), "--id", id],
+        1,
+        &[id, "another type or payload"],
+    );
     assert_eq!(cli.stored().len(), 1);
 }
 

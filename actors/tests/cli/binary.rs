@@ -53,7 +53,11 @@ impl Cli {
         ours.for_each(|(name, _)| {
             command.env_remove(name);
         });
-        command.env("DATABASE_URL", &self.database.url).current_dir(self.path()).args(args).stdin(Stdio::null());
+        command
+            .env("DATABASE_URL", &self.database.url)
+            .current_dir(self.path())
+            .args(args)
+            .stdin(Stdio::null());
         command
     }
 

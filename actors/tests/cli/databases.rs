@@ -68,7 +68,11 @@ fn a_database_that_is_not_there_is_not_made_by_looking_at_it() {
 #[test]
 fn a_database_that_cannot_be_reached_has_its_own_exit_code() {
     let cli = Cli::new(Database::sqlite());
-    cli.fails(&["--database", "sqlite:///no/such/folder/x.db", "migrate", "up"], 4, &["/no/such/folder/x.db"]);
+    cli.fails(
+        &["--database", "sqlite:///no/such/folder/x.db", "migrate", "up"],
+        4,
+        &["/no/such/folder/x.db"],
+    );
     // Nothing listens on port 1.
     let nobody = "postgres://me:s3cret@127.0.0.1:1/none";
     let outcome = cli.run(&["--database", nobody, "events", "list"]);

@@ -14,7 +14,9 @@ on_both_databases! {
 
 fn line(number: u32) -> String {
     let payload = payload("timesheet.submitted");
-    format!("{{\"type\":\"timesheet.submitted\",\"id\":\"01900000-0000-7000-8000-{number:012}\",\"payload\":{payload}}}\n")
+    format!(
+        "{{\"type\":\"timesheet.submitted\",\"id\":\"01900000-0000-7000-8000-{number:012}\",\"payload\":{payload}}}\n"
+    )
 }
 
 fn lines(count: u32) -> String {
@@ -27,7 +29,8 @@ async fn a_file_is_stored_in_order_and_twice_is_once(database: Database) {
     let publish = ["publish", "--file", "events.ndjson"];
     let first = cli.json(&publish);
     assert_eq!(first["stored"].as_i64().unwrap() + first["duplicates"].as_i64().unwrap(), 4);
-    let ids: Vec<_> = cli.stored().iter().map(|event| event["id"].as_str().unwrap()[33..].to_owned()).collect();
+    let ids: Vec<_> =
+        cli.stored().iter().map(|event| event["id"].as_str().unwrap()[33..].to_owned()).collect();
     assert_eq!(ids, ["003", "002", "001"]);
     assert_eq!(cli.json(&publish)["stored"], 0);
     assert_eq!(cli.stored().len(), 3);
@@ -39,7 +42,10 @@ async fn a_bad_line_is_named_and_its_batch_is_left_out(database: Database) {
     for (bad, words) in [
         ("{\"type\":", ["line 3:", "nothing was stored"]),
         ("[1]", ["line 3:", "not an event"]),
-        ("{\"type\":\"timesheet.submitted\",\"payload\":{}}", ["line 3:", "does not fit timesheet.submitted"]),
+        (
+            "{\"type\":\"timesheet.submitted\",\"payload\":{}}",
+            ["line 3:", "does not fit timesheet.submitted"],
+        ),
         ("{\"type\":\"no.such\",\"payload\":{}}", ["line 3:", "no.such"]),
         ("{\"type\":\"no.such\",\"payload\":{},\"colour\":1}", ["line 3:", "colour"]),
         ("{\"type\":\"no.such\",\"payload\":{},\"ip_address\":\"1.2.3\"}", ["line 3:", "IP address"]),
@@ -57,8 +63,12 @@ async fn a_bad_line_is_named_and_its_batch_is_left_out(database: Database) {
 
 async fn standard_input_is_a_file_too(database: Database) {
     let cli = Cli::migrated(database);
-    let mut publishing =
-        cli.command(&["publish", "--file", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut publishing = cli
+        .command(&["publish", "--file", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     publishing.stdin.take().unwrap().write_all(lines(2).as_bytes()).unwrap();
     let outcome = Outcome::of(publishing.wait_with_output().unwrap());
     assert_eq!((outcome.code, outcome.out.as_str()), (0, "2 events stored\n"));

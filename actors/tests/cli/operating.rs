@@ -83,7 +83,11 @@ async fn a_replay_is_counted_and_confirmed(database: Database) {
     assert_eq!(cli.json(&[&all[..], &["--yes"]].concat())["replayed"], 1);
     assert_eq!(count(&cli, "pending"), 2);
     let unprocessed = cli.publish();
-    cli.fails(&["replay", "--event", &unprocessed, "--module", "grumpy"], 1, &[&unprocessed, "not processed yet"]);
+    cli.fails(
+        &["replay", "--event", &unprocessed, "--module", "grumpy"],
+        1,
+        &[&unprocessed, "not processed yet"],
+    );
     let absent = "01900000-0000-7000-8000-000000000001";
     cli.fails(&["replay", "--event", absent, "--module", "grumpy"], 3, &[absent]);
 }

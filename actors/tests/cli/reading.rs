@@ -34,14 +34,26 @@ async fn a_list_is_read_page_by_page(database: Database) {
     assert_eq!(count(&["--state", "processed"]) + count(&["--state", "failed"]), 0);
     assert_eq!(count(&["--correlation-id", &published[0]]), 1);
     let lines = cli.succeeds(&["events", "list", "-o", "jsonl"]);
-    assert!(lines.lines().count() == 5 && lines.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+    assert!(
+        lines.lines().count() == 5 && lines.lines().all(|line| serde_json::from_str::<Value>(line).is_ok())
+    );
 }
 
 async fn an_event_is_shown_with_everything_known_about_it(database: Database) {
     let cli = Cli::migrated(database);
     let user = "01900000-0000-7000-8000-0000000000aa";
     let json = payload("timesheet.submitted");
-    let publish = ["publish", "timesheet.submitted", &json, "--created-by", user, "--correlation-id", user, "--key", "k7"];
+    let publish = [
+        "publish",
+        "timesheet.submitted",
+        &json,
+        "--created-by",
+        user,
+        "--correlation-id",
+        user,
+        "--key",
+        "k7",
+    ];
     let id = cli.succeeds(&publish).trim().to_owned();
     let shown = cli.json(&["events", "show", &id]);
     let event = &shown["event"];
@@ -83,7 +95,9 @@ fn the_catalogue_needs_no_database() {
 fn completions_and_the_manual_name_every_command() {
     let cli = Cli::new(Database::sqlite());
     for text in [cli.succeeds(&["completions", "bash"]), cli.succeeds(&["man"])] {
-        for command in ["demo", "serve", "publish", "events", "deliveries", "replay", "modules", "catalogue", "migrate"] {
+        for command in
+            ["demo", "serve", "publish", "events", "deliveries", "replay", "modules", "catalogue", "migrate"]
+        {
             assert!(text.contains(command), "{command}");
         }
     }

@@ -9,6 +9,7 @@ on_both_databases! {
     an_event_published_beside_a_service_is_processed,
     waiting_without_a_service_times_out_and_keeps_the_event,
     a_service_stops_cleanly_on_each_signal,
+    a_benchmark_says_what_it_reached,
 }
 
 async fn an_event_published_beside_a_service_is_processed(database: Database) {
@@ -20,7 +21,10 @@ async fn an_event_published_beside_a_service_is_processed(database: Database) {
     let line = format!("{{\"type\":\"timesheet.submitted\",\"payload\":{json}}}\n");
     fs::write(cli.path().join("many.ndjson"), line.repeat(50)).unwrap();
     cli.succeeds(&["publish", "--file", "many.ndjson", "--wait=50"]);
-    assert_eq!(cli.json(&["events", "list", "--state", "processed", "--limit", "100"]).as_array().unwrap().len(), 51);
+    assert_eq!(
+        cli.json(&["events", "list", "--state", "processed", "--limit", "100"]).as_array().unwrap().len(),
+        51
+    );
     let one = cli.json(&["catalogue", "show", "course.graduated"]);
     assert!(one["subscribers"].as_array().unwrap().contains(&"ats".into()), "{one}");
     assert_eq!(service.stop("TERM").0, Some(0));
@@ -70,4 +74,29 @@ fn the_demo_finds_every_row() {
     assert!(fs::read_dir(cli.path()).unwrap().next().is_none(), "the demo leaves nothing behind");
     cli.succeeds(&["demo", "--graduates", "1", "--keep", "kept"]);
     assert!(cli.path().join("kept/stentor.db").exists());
+}
+
+async fn a_benchmark_says_what_it_reached(database: Database) {
+    let cli = Cli::migrated(database);
+    let report =
+        cli.json(&["bench", "fan-out", "--modules", "3", "--events", "200", "--publishers", "8", "--floor"]);
+    assert_eq!(
+        (&report["events"], &report["modules"], &report["publishers"]),
+        (&200.into(), &3.into(), &8.into())
+    );
+    for figure in [
+        "elapsed_ms",
+        "events_per_s",
+        "deliveries_per_s",
+        "publish_p99_us",
+        "processed_p50_us",
+        "floor_ratio",
+    ] {
+        assert!(report[figure].is_number(), "{figure}: {report}");
+    }
+    assert_eq!(
+        cli.json(&["events", "list", "--state", "processed", "--limit", "1000"]).as_array().unwrap().len(),
+        200
+    );
+    cli.fails(&["bench", "fan-out", "--modules", "0"], 2, &["modules", "1 to 1,000"]);
 }

@@ -162,7 +162,9 @@ impl Loading<'_> {
 
     fn refused(&self, lines: &[u64], position: usize, error: PublishError) -> CliError {
         match CliError::from(error) {
-            CliError::Usage(problem) => self.stopped(lines.get(position).copied().unwrap_or_default(), &problem),
+            CliError::Usage(problem) => {
+                self.stopped(lines.get(position).copied().unwrap_or_default(), &problem)
+            }
             CliError::Failed(problem) => CliError::Failed(format!("{problem}; {}", self.kept())),
             other => other,
         }
@@ -175,7 +177,9 @@ impl Loading<'_> {
     fn kept(&self) -> String {
         match self.lines_stored {
             0 => "nothing was stored".to_owned(),
-            last => format!("lines 1 to {last} are stored and nothing after them: go on from line {}", last + 1),
+            last => {
+                format!("lines 1 to {last} are stored and nothing after them: go on from line {}", last + 1)
+            }
         }
     }
 }
@@ -188,7 +192,8 @@ fn parse(text: &[u8]) -> Result<Option<RawEvent>, String> {
     if text.trim_ascii().is_empty() {
         return Ok(None);
     }
-    let line: Line = serde_json::from_slice(text.trim_ascii_end())
-        .map_err(|error| format!("not an event: {}", error.to_string().replace("at line 1 column", "at column")))?;
+    let line: Line = serde_json::from_slice(text.trim_ascii_end()).map_err(|error| {
+        format!("not an event: {}", error.to_string().replace("at line 1 column", "at column"))
+    })?;
     Ok(Some(line.into()))
 }
