@@ -42,3 +42,8 @@ pub use module::{Handle, Module, ModuleHealth, ModuleOptions, Subscriptions};
 pub use publication::{Publication, PublishError, RawEvent};
 pub use retry::RetryPolicy;
 pub use store::{DatabaseKind, MigrationSet, Row, StoreError, StoreOptions, Transaction, Value};
+
+/// Compiles the examples of the front page.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;
