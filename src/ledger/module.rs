@@ -32,6 +32,8 @@ pub(super) struct WorkerPlace {
     pub(super) is_ready: bool,
     /// What the worker has and has not answered, in order.
     pub(super) out: VecDeque<Segment>,
+    /// What it has answered as not tried: put back, in order, when the dispatch is over.
+    pub(super) untried: Vec<Segment>,
     /// A dispatch is under way; a report says when it is over.
     pub(super) is_busy: bool,
     /// Keys that failed in the dispatch under way: the worker skips their later deliveries.
