@@ -59,7 +59,7 @@ impl Ledger {
         rows: Vec<Claimed>,
         told: HeldKeys,
     ) {
-        if request.alone {
+        if request.alone && self.alone == Some((id, None)) {
             self.alone = rows.first().map(|row| (id, Some(row.envelope.id)));
         }
         let draining = self.draining;
@@ -78,7 +78,7 @@ impl Ledger {
 
     /// A claim failed: nothing was claimed, or the node's lease will free it.
     pub(crate) fn claim_failed(&mut self, now: Duration, id: ModuleId, request: &ClaimRequest) {
-        if request.alone {
+        if request.alone && self.alone == Some((id, None)) {
             self.alone = None;
         }
         if let Some(module) = self.module_mut(id) {
