@@ -28,7 +28,11 @@ impl Ledger {
         let name = Arc::clone(&spec.name);
         let id = ModuleId(self.modules_added);
         self.modules_added += 1;
-        self.modules.insert(id, ModuleLedger::new(spec, start));
+        let mut module = ModuleLedger::new(spec, start);
+        if let (Some(keys), Some(retired)) = (&mut module.keys, self.retired.remove(&name)) {
+            *keys = retired;
+        }
+        self.modules.insert(id, module);
         self.by_name.insert(name, id);
         self.plan_workers(id);
         id
@@ -43,6 +47,10 @@ impl Ledger {
         }
         if let Some(module) = self.modules.remove(&id) {
             self.by_name.remove(&module.spec.name);
+            if let Some(mut keys) = module.keys {
+                keys.forget();
+                self.retired.insert(module.spec.name, keys);
+            }
         }
         if self.alone.is_some_and(|(module, _)| module == id) {
             self.alone = None;

@@ -118,7 +118,10 @@ impl Keys {
 
     /// A row of `key` has arrived in the store, or never will.
     pub(super) fn row_arrived(&mut self, key: &str, origin: Origin) {
-        let Some(unwritten) = self.unwritten.get_mut(key) else { return };
+        let Some(unwritten) = self.unwritten.get_mut(key) else {
+            // It left before the module was known here, so nobody counted it.
+            return self.forget();
+        };
         unwritten.rows = unwritten.rows.saturating_sub(1);
         unwritten.left_memory = unwritten.left_memory.saturating_sub(origin.one().left_memory);
         if unwritten.rows == 0 {

@@ -119,7 +119,7 @@ impl Ledger {
     /// Lists the events of a run that a module gets from the store.
     fn spill(&mut self, name: &Arc<str>, admission: &mut Admission, indices: &[u32], except: &[u32]) {
         let origin = admission.origin(name);
-        let mut keys = self.module_named(name).and_then(|module| module.keys.as_mut());
+        let mut keys = self.keys_of(name);
         for position in except {
             let event_index = indices[*position as usize];
             if let (Some(keys), Some(key)) = (&mut keys, key_of(&admission.events[event_index as usize])) {
@@ -195,11 +195,12 @@ impl Ledger {
     ) {
         for (row, origin) in spilled.iter().zip(origins) {
             let key = key_of(&events[row.event_index as usize]);
-            let Some(module) = self.module_named(&row.module) else { continue };
-            if let Some(now) = written_at {
+            if let (Some(now), Some(module)) = (written_at, self.module_named(&row.module)) {
                 module.due_in(now);
             }
-            let (Some(keys), Some(key)) = (&mut module.keys, key) else { continue };
+            let (Some(keys), Some(key)) = (self.keys_of(&row.module), key) else {
+                continue;
+            };
             keys.row_arrived(key, *origin);
             if written_at.is_none() {
                 keys.release(key);
