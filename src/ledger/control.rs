@@ -92,8 +92,8 @@ impl Ledger {
         self.fall_behind(now, id);
     }
 
-    /// Says that somebody else wrote rows: an adoption, a plain insert, a redrive or a
-    /// replay. Modules that are ordered find out which keys they hold before they go on
+    /// Says that others wrote rows, or may have: an adoption, a plain insert, a redrive,
+    /// a replay, or a commit of which nobody knows whether it happened. Modules that are ordered find out which keys they hold before they go on
     /// from memory; call it before later events of those keys can be published.
     pub(crate) fn rows_appeared(&mut self, now: Duration) {
         for module in self.modules.values_mut() {

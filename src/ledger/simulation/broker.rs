@@ -295,6 +295,7 @@ impl World {
         let Some(admission) = admission else { return };
         let _events = self.ledger.refused(admission);
         if result == CommitResult::Ambiguous {
+            self.ledger.rows_appeared(self.now);
             // Nobody has these events yet: the mark stays below them until they are rows.
             self.broker.guards.extend(seqs.first());
             let delay = self.millis(0..500);
