@@ -85,7 +85,7 @@ impl Default for ModuleSpec {
             capacity: 16_384,
             capacity_bytes: 16 * 1024 * 1024,
             restart_limit: 5,
-            restart_window: Duration::from_secs(60),
+            restart_window: Duration::from_mins(1),
         }
     }
 }

@@ -72,7 +72,7 @@ impl Ledger {
         } else {
             module.sort_out(rows, &suspects)
         };
-        self.launch_claimed(now, id, accepted);
+        self.launch_claimed(now, id, &accepted);
         self.put_back(now, &request.module, refused);
     }
 
@@ -93,7 +93,7 @@ impl Ledger {
     }
 
     /// Queues claimed rows; neighbours of one type share a flight.
-    fn launch_claimed(&mut self, now: Duration, id: ModuleId, rows: Vec<Claimed>) {
+    fn launch_claimed(&mut self, now: Duration, id: ModuleId, rows: &[Claimed]) {
         for run in rows.chunk_by(|a, b| a.envelope.event_type == b.envelope.event_type) {
             let attempts: Arc<[u32]> = run.iter().map(|row| row.attempt).collect();
             let events = run.iter().map(|row| Arc::clone(&row.envelope)).collect();

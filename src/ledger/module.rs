@@ -48,6 +48,7 @@ pub(super) struct Probe {
     pub(super) event: Option<Uuid>,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about a module, not one state")]
 pub(super) struct ModuleLedger {
     pub(super) spec: ModuleSpec,
     pub(super) state: ModuleState,

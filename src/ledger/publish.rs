@@ -279,12 +279,11 @@ fn runs(events: &[Routed]) -> Vec<Vec<u32>> {
         } else {
             by_route.get(&route).copied()
         };
-        match known {
-            Some(run) => runs[run].push(number(index)),
-            None => {
-                by_route.insert(route, runs.len());
-                runs.push(vec![number(index)]);
-            }
+        if let Some(run) = known {
+            runs[run].push(number(index));
+        } else {
+            by_route.insert(route, runs.len());
+            runs.push(vec![number(index)]);
         }
         last = Some(route);
     }
