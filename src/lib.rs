@@ -7,6 +7,8 @@ pub mod breaker;
 mod broker;
 pub mod bus;
 pub mod catalogue;
+#[cfg(feature = "cli")]
+pub mod cli;
 mod client;
 mod context;
 pub mod delivery;
