@@ -63,7 +63,10 @@ pub(super) static SET_ROUTE: Statement =
     Statement::new("UPDATE system_events SET route_id = $2 WHERE id {in $1} AND type = $3");
 
 /// Stores an event in a transaction of the caller's own.
-pub(crate) async fn insert_unrouted(connection: &mut impl OutboxConnection, event: &Envelope) -> Result<(), StoreError> {
+pub(crate) async fn insert_unrouted(
+    connection: &mut impl OutboxConnection,
+    event: &Envelope,
+) -> Result<(), StoreError> {
     connection.insert_event(event).await
 }
 

@@ -86,7 +86,11 @@ impl Store {
     }
 
     /// Returns the route in force of one type, stored in the caller's transaction if it is new.
-    pub(crate) async fn route_within(&self, transaction: &mut Transaction, event_type: &str) -> Result<Route, StoreError> {
+    pub(crate) async fn route_within(
+        &self,
+        transaction: &mut Transaction,
+        event_type: &str,
+    ) -> Result<Route, StoreError> {
         let rows = transaction.query(&SUBSCRIBERS, crate::args![event_type]).await?;
         let modules = rows.iter().map(|row| row.get("module")).collect::<Result<_, _>>()?;
         store_route(transaction, event_type, modules).await

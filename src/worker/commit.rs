@@ -53,10 +53,7 @@ pub(crate) async fn route(
     let mut events = Vec::with_capacity(submissions.len());
     for submission in submissions {
         let route = services.routes.get_or_store(&submission.envelope.event_type).await?;
-        events.push(Routed {
-            envelope: submission.envelope.into(),
-            route,
-        });
+        events.push(Routed { envelope: submission.envelope.into(), route });
     }
     Ok(events)
 }
