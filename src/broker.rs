@@ -139,7 +139,7 @@ impl Broker {
                 self.ledger.worker_ended(now, worker, WorkerEnd::Panicked, None);
             }
             Input::Build(worker) => self.build(worker),
-            Input::Polled(poll) => self.polled(poll),
+            Input::Polled(poll) => self.polled(&poll),
             Input::Claimed { module, request, result } => self.claimed(module, &request, result),
             Input::Finished(ids) => self.watches.finished(&ids),
             Input::Rescued(guard) => self.rescued(guard),

@@ -77,7 +77,6 @@ pub enum ModuleError {
 
 impl Bus {
     /// Starts describing a bus.
-    #[must_use]
     pub fn builder() -> BusBuilder {
         BusBuilder::new()
     }

@@ -61,7 +61,7 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Returns [`UpcastError`] when there is no way up from `version`; the
     /// delivery then becomes a dead letter that says so.
     fn upcast(version: u32, payload: Value) -> Result<Value, UpcastError> {
-        let _unused = payload;
+        drop(payload);
         Err(UpcastError::new(format!("{} has no upcast from version {version}", Self::TYPE)))
     }
 }

@@ -47,10 +47,7 @@ impl<T> Inbox<T> {
         std::mem::replace(&mut queue, spare)
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "one wake-up at most is under way, so the mailbox stays small"
-    )]
+    /// One wake-up at most is under way, so the mailbox stays small although it is not asked for room.
     fn wake(&self) {
         if let Some(reader) = self.reader.get() {
             reader.do_send(Wake);

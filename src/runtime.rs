@@ -43,7 +43,6 @@ impl Runtime {
     }
 
     /// Spawns a task on the bus's own runtime, where no caller can cancel it.
-    #[expect(clippy::disallowed_methods, reason = "this is the runtime module")]
     pub(crate) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,

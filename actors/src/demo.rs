@@ -162,7 +162,7 @@ async fn graduate(bus: &Bus, graduates: u32) -> Result<DemoReport, DemoError> {
         Publication::new(completion).created_by(student).correlation_id(chain_id)
     });
     bus.publish_all(completions).await?;
-    let patience = Duration::from_secs(60) + Duration::from_millis(100) * graduates;
+    let patience = Duration::from_mins(1) + Duration::from_millis(100) * graduates;
     tokio::time::timeout(patience, chain::settled(bus.client(), chain_id))
         .await
         .map_err(|_| DemoError::TimedOut(patience))??;

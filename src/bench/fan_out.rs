@@ -14,7 +14,7 @@ use crate::supervisor::Definition;
 use crate::{Bus, Context, DatabaseKind, Event, HandlerError};
 
 /// How long after the last publish the last event may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// One publish in so many has its way to the handler and to `processed_at` measured.
 const SAMPLE: u64 = 64;
 
@@ -212,7 +212,7 @@ impl Publisher {
             let at = nanos(self.start);
             let receipt = self.bus.publish(Measured { at, padding: self.padding.clone() }).await?;
             latencies.saturating_record((nanos(self.start) - at) / 1_000);
-            if self.pace.is_some() || (count + self.phase) % SAMPLE == 0 {
+            if self.pace.is_some() || (count + self.phase).is_multiple_of(SAMPLE) {
                 self.time_to_processed(receipt.clone(), at);
             }
             last = Some(receipt);

@@ -39,7 +39,7 @@ impl Broker {
         }
     }
 
-    pub(super) fn polled(&mut self, poll: Poll) {
+    pub(super) fn polled(&mut self, poll: &Poll) {
         let now = self.now();
         for (id, definition) in &self.modules {
             let paused = poll.paused.contains(&definition.name);

@@ -18,7 +18,7 @@ pub(crate) type Health = Vec<ModuleHealth>;
 /// A request of an embedder or an operator.
 pub(crate) enum Control {
     Add {
-        definition: Definition,
+        definition: Box<Definition>,
         start: ModuleStart,
         reply: oneshot::Sender<()>,
     },
@@ -84,7 +84,7 @@ pub(super) enum Phase {
 
 /// Workers of a module that may end within a window before all of its breakers open.
 const RESTARTS_MAX: usize = 5;
-const RESTART_WINDOW: Duration = Duration::from_secs(60);
+const RESTART_WINDOW: Duration = Duration::from_mins(1);
 /// How long a handler may go on when the deadline has passed.
 const LAST_MOMENT: Duration = Duration::from_millis(200);
 /// How long the store may take to write down what is left.
@@ -104,7 +104,7 @@ impl Broker {
     pub(super) fn control(&mut self, control: Control) {
         match control {
             Control::Add { definition, start, reply } => {
-                self.add(definition, start);
+                self.add(*definition, start);
                 reply.send(()).ok();
             }
             Control::Remove { name, reply } => {

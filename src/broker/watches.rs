@@ -52,7 +52,7 @@ impl Broker {
             match services.store.processed_among(&ids).await {
                 Ok(processed) => services.inbox.push(Input::Finished(processed)),
                 Err(error) => {
-                    tracing::warn!(%error, "waiters could not be looked up; they are at the next poll")
+                    tracing::warn!(%error, "waiters could not be looked up; they are at the next poll");
                 }
             }
         }));

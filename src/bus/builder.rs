@@ -316,7 +316,7 @@ pub(super) async fn host(services: &Services, definition: Definition) -> Result<
     };
     services.hosted.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&definition.name));
     let (reply, answer) = oneshot::channel();
-    services.inbox.push(Input::Control(Control::Add { definition, start, reply }));
+    services.inbox.push(Input::Control(Control::Add { definition: Box::new(definition), start, reply }));
     answer.await.map_err(|_| StoreError::Stopped)
 }
 

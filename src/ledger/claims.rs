@@ -182,8 +182,8 @@ impl ModuleLedger {
         if let Some(keys) = &mut self.keys {
             keys.claim_begins();
         }
-        if let Some(event_type) = &request.probe {
-            self.probe = Some(Probe { event_type: Arc::clone(event_type), event: None });
+        if request.probe.is_some() {
+            self.probe = Some(Probe { event: None });
         } else if request.alone {
             self.alone_due = false;
         } else {
@@ -206,16 +206,13 @@ impl ModuleLedger {
             if event.is_none() {
                 self.probe_rests.insert(Arc::clone(event_type), now + REST);
             }
-            self.probe = event.map(|event| Probe { event_type: Arc::clone(event_type), event: Some(event) });
+            self.probe = event.map(|event| Probe { event: Some(event) });
         } else if request.alone {
             let row = rows
                 .first()
                 .filter(|row| self.probe.is_none() && !self.lets_through(&row.envelope.event_type));
             if let Some(row) = row {
-                self.probe = Some(Probe {
-                    event_type: Arc::clone(&row.envelope.event_type),
-                    event: Some(row.envelope.id),
-                });
+                self.probe = Some(Probe { event: Some(row.envelope.id) });
             }
         } else if rows.len() < request.limit as usize {
             self.caught_up(now, told, &suspects);

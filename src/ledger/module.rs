@@ -31,7 +31,6 @@ pub(super) struct WorkerPlace {
 /// The probe of a half-open breaker that is out: claimed, queued or with a worker.
 #[derive(Debug)]
 pub(super) struct Probe {
-    pub(super) event_type: Arc<str>,
     /// `None` while it is being claimed.
     pub(super) event: Option<Uuid>,
 }

@@ -14,10 +14,10 @@ impl Ledger {
         for index in segment.from..segment.to {
             match &segment.attempts {
                 Attempts::Live => {
-                    self.write_row(name, segment, index, 0, Next::Pending(Duration::ZERO), None)
+                    self.write_row(name, segment, index, 0, Next::Pending(Duration::ZERO), None);
                 }
                 Attempts::Claimed(_) => {
-                    self.change_row(name, segment, index, Next::Untried(Duration::ZERO), None)
+                    self.change_row(name, segment, index, Next::Untried(Duration::ZERO), None);
                 }
             }
         }

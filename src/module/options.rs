@@ -131,7 +131,7 @@ impl ModuleOptions {
         if !(1..=256).contains(&self.workers) {
             return refuse("workers", self.workers.to_string(), "1 to 256");
         }
-        if self.timeout < Duration::from_millis(1) || self.timeout > Duration::from_secs(86_400) {
+        if self.timeout < Duration::from_millis(1) || self.timeout > Duration::from_hours(24) {
             return refuse("timeout", format!("{:?}", self.timeout), "1 ms to 24 h");
         }
         if self.rate_limit == Some(0) {

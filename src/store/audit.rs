@@ -92,7 +92,7 @@ impl Store {
         if failed {
             items.retain(|event| event.error.is_some());
         }
-        Ok(Page { next_cursor, items })
+        Ok(Page { items, next_cursor })
     }
 
     /// Returns one event with its deliveries and what it caused.

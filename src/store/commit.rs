@@ -319,6 +319,7 @@ mod encode {
 
     #[cfg(feature = "sqlite")]
     fn string(text: &mut String, value: Option<&str>) {
+        use std::fmt::Write;
         let Some(value) = value else {
             return text.push_str("null,");
         };
@@ -330,7 +331,9 @@ mod encode {
                 match byte {
                     b'"' => text.push_str("\\\""),
                     b'\\' => text.push_str("\\\\"),
-                    control => text.push_str(&format!("\\u{control:04x}")),
+                    control => {
+                        write!(text, "\\u{control:04x}").ok();
+                    }
                 }
                 plain = position + 1;
             }

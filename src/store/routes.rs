@@ -68,13 +68,13 @@ impl Store {
         for row in routed {
             types.insert(row.get("event_type")?);
         }
-        let mut routes = Vec::with_capacity(types.len());
+        let mut in_force = Vec::with_capacity(types.len());
         for event_type in types {
             let modules = subscribed.get(&event_type).cloned().unwrap_or_default();
-            routes.push(store_route(&mut transaction, &event_type, modules).await?);
+            in_force.push(store_route(&mut transaction, &event_type, modules).await?);
         }
         transaction.commit().await?;
-        Ok(routes)
+        Ok(in_force)
     }
 
     /// Returns the route in force of one type, which nobody may have asked for before.

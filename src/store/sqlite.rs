@@ -35,7 +35,7 @@ pub(super) async fn open(options: &StoreOptions) -> Result<Pools, StoreError> {
             .test_before_acquire(false)
             .idle_timeout(None)
             .max_lifetime(None)
-            .acquire_timeout(Duration::from_secs(60))
+            .acquire_timeout(Duration::from_mins(1))
     };
     let writer = pool(1).connect_with(connect.clone()).await.map_err(unreachable)?;
     let reads = pool(options.read_connections)

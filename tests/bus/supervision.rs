@@ -32,9 +32,7 @@ struct Brittle;
 
 impl Drop for Brittle {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
-            panic!("a state that does not go quietly");
-        }
+        assert!(std::thread::panicking(), "a state that does not go quietly");
     }
 }
 

@@ -230,6 +230,6 @@ async fn finish(bus: &Bus) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(120), done).await.expect("everything is worked off");
+    tokio::time::timeout(Duration::from_mins(2), done).await.expect("everything is worked off");
     bus.shutdown(Duration::from_secs(10)).await.unwrap();
 }

@@ -67,7 +67,7 @@ async fn crash(world: &World, fault: Fault, times: u32) -> Verdict {
     let mut late = 0;
     let mut acked = HashSet::new();
     for round in 0..times {
-        let mut child = spawn(world, &book, &Mode::Load { round, fault });
+        let mut child = spawn(world, &book, Mode::Load { round, fault });
         book.wait_for_start(round, &mut child).await;
         // The moment of the crash is the one thing here that is meant to be a matter of chance.
         tokio::time::sleep(Duration::from_millis(fastrand::u64(5..350))).await;
@@ -76,16 +76,16 @@ async fn crash(world: &World, fault: Fault, times: u32) -> Verdict {
         late += book.handled_in(round).intersection(&acked).count();
         acked.extend(book::acked(world).await);
     }
-    let status = spawn(world, &book, &Mode::Finish { round: times }).wait().unwrap();
+    let status = spawn(world, &book, Mode::Finish { round: times }).wait().unwrap();
     assert!(status.success(), "the last run works everything off");
     late += book.handled_in(times).intersection(&acked).count();
     Verdict { late, ..book::judge(world, &book).await }
 }
 
-fn spawn(world: &World, book: &Book, mode: &Mode) -> Child {
+fn spawn(world: &World, book: &Book, mode: Mode) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child", "--nocapture"])
-        .env(MODE, serde_json::to_string(mode).unwrap())
+        .env(MODE, serde_json::to_string(&mode).unwrap())
         .env("STENTOR_CRASH_URL", &world.url)
         .env("STENTOR_CRASH_BOOK", book.folder())
         .stdout(Stdio::null())

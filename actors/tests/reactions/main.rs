@@ -1,5 +1,13 @@
 //! Every reaction of every module, on both databases, delivered once and again.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::cast_possible_wrap,
+    missing_docs,
+    reason = "tests"
+)]
+
 mod academy;
 mod ats;
 mod demo;

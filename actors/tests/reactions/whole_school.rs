@@ -42,7 +42,7 @@ async fn a_thousand_students_graduate_from_a_file_and_every_effect_happens_exact
         world.bus.client().publish(chunk.to_vec(), &catalogue()).await.unwrap();
     }
     let settled = chain::settled(world.bus.client(), chain_id);
-    tokio::time::timeout(Duration::from_secs(300), settled).await.expect("the school graduates").unwrap();
+    tokio::time::timeout(Duration::from_mins(5), settled).await.expect("the school graduates").unwrap();
     let students = i64::from(STUDENTS);
     let waiting = students - i64::from(PLACES);
     let letters = i64::from(PLACES) + waiting * i64::from(ADMINS);

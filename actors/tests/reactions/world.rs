@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 /// Nothing in these tests takes this long unless it is stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A database that goes away with the value.
 pub(crate) struct Database {
