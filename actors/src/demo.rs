@@ -45,11 +45,7 @@ pub struct DemoOptions {
 
 impl Default for DemoOptions {
     fn default() -> Self {
-        Self {
-            graduates: 25,
-            database: None,
-            keep: None,
-        }
+        Self { graduates: 25, database: None, keep: None }
     }
 }
 
@@ -105,7 +101,9 @@ pub enum DemoError {
     #[error(transparent)]
     Shutdown(#[from] ShutdownError),
     /// Something was still left to do after a long wait.
-    #[error("after {0:?} events are still unprocessed; look for them with `stentor events list --state unprocessed`")]
+    #[error(
+        "after {0:?} events are still unprocessed; look for them with `stentor events list --state unprocessed`"
+    )]
     TimedOut(Duration),
 }
 
@@ -164,7 +162,7 @@ async fn graduate(bus: &Bus, graduates: u32) -> Result<DemoReport, DemoError> {
         Publication::new(completion).created_by(student).correlation_id(chain_id)
     });
     bus.publish_all(completions).await?;
-    let patience = Duration::from_secs(60) + Duration::from_millis(100) * graduates;
+    let patience = Duration::from_mins(1) + Duration::from_millis(100) * graduates;
     tokio::time::timeout(patience, chain::settled(bus.client(), chain_id))
         .await
         .map_err(|_| DemoError::TimedOut(patience))??;
