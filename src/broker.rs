@@ -49,6 +49,8 @@ pub(crate) enum Input {
     Polled(Poll),
     Claimed { module: ModuleId, request: ClaimRequest, result: Result<ClaimBatch, StoreError> },
     Finished(Vec<Uuid>),
+    /// Somebody else wrote rows: an adoption, or events from outside.
+    RowsAppeared,
     Watch { id: Uuid, reply: oneshot::Sender<()> },
     LowWater(oneshot::Sender<i64>),
     Control(Control),
@@ -128,6 +130,7 @@ impl Broker {
             Input::Polled(poll) => self.polled(poll),
             Input::Claimed { module, request, result } => self.claimed(module, &request, result),
             Input::Finished(ids) => self.watches.finished(&ids),
+            Input::RowsAppeared => self.ledger.rows_appeared(now),
             Input::Watch { id, reply } => self.watch(id, reply),
             Input::LowWater(reply) => {
                 reply.send(self.low_water()).ok();

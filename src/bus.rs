@@ -167,6 +167,12 @@ impl Bus {
         result
     }
 
+    /// Returns how many statements the live path has issued.
+    #[cfg(feature = "cli")]
+    pub(crate) fn statements(&self) -> u64 {
+        self.inner.services.store.live_statements()
+    }
+
     fn control(&self, control: Control) {
         self.inner.services.inbox.push(Input::Control(control));
     }

@@ -21,19 +21,23 @@ use crate::delivery::{Failure, KeyOrder, Settlement};
 use crate::envelope::Envelope;
 use crate::retry::RetryPolicy;
 
+mod claims;
 mod control;
 mod flight;
+mod keys;
 mod module;
 mod publish;
 mod queue;
 mod report;
 mod rows;
+#[cfg(test)]
+mod simulation;
 mod workers;
 
 pub(crate) use control::LedgerHealth;
 pub(crate) use flight::{Attempts, FlightId, Segment};
+pub(crate) use keys::HeldKeys;
 pub(crate) use publish::Admission;
-pub(crate) use rows::HeldKeys;
 pub(crate) use report::{Exception, Outcome, Report, Rest, Span, WorkerEnd};
 
 use flight::Flight;
@@ -66,6 +70,22 @@ pub(crate) struct ModuleSpec {
     /// Worker ends within the window that are taken before the module's breakers open.
     pub(crate) restart_limit: usize,
     pub(crate) restart_window: Duration,
+}
+
+impl Default for ModuleSpec {
+    fn default() -> Self {
+        Self {
+            name: Arc::from("module"),
+            workers: 1,
+            order: KeyOrder::Unordered,
+            retry: RetryPolicy::default(),
+            breaker: BreakerPolicy::default(),
+            capacity: 16_384,
+            capacity_bytes: 16 * 1024 * 1024,
+            restart_limit: 5,
+            restart_window: Duration::from_secs(60),
+        }
+    }
 }
 
 /// How a module begins.
@@ -108,7 +128,9 @@ pub(crate) type Jitter = Box<dyn FnMut() -> f64 + Send>;
 /// The state machine.
 pub(crate) struct Ledger {
     jitter: Jitter,
-    modules: Slab<ModuleLedger>,
+    /// Ids are never used twice, so an answer for a module that is gone finds nobody.
+    modules: BTreeMap<ModuleId, ModuleLedger>,
+    modules_added: u32,
     by_name: HashMap<Arc<str>, ModuleId>,
     flights: Slab<Flight>,
     /// Sequence numbers that the low-water mark must not pass, each with how often it is held.
@@ -128,7 +150,8 @@ impl Ledger {
     pub(crate) fn new(start_seq: i64, jitter: Jitter) -> Self {
         Self {
             jitter,
-            modules: Slab::new(),
+            modules: BTreeMap::new(),
+            modules_added: 0,
             by_name: HashMap::new(),
             flights: Slab::new(),
             marks: BTreeMap::new(),
@@ -176,19 +199,24 @@ impl Ledger {
     }
 
     fn module(&self, id: ModuleId) -> Option<&ModuleLedger> {
-        self.modules.get(id.0 as usize)
+        self.modules.get(&id)
     }
 
     fn module_mut(&mut self, id: ModuleId) -> Option<&mut ModuleLedger> {
-        self.modules.get_mut(id.0 as usize)
+        self.modules.get_mut(&id)
+    }
+
+    fn module_named(&mut self, name: &str) -> Option<&mut ModuleLedger> {
+        let id = *self.by_name.get(name)?;
+        self.module_mut(id)
     }
 
     fn module_ids(&self) -> Vec<ModuleId> {
-        self.modules.iter().map(|(slot, _)| ModuleId(number(slot))).collect()
+        self.modules.keys().copied().collect()
     }
 }
 
-/// Narrows a slot of a slab, which never has as many as 2^32.
-fn number(slot: usize) -> u32 {
-    u32::try_from(slot).unwrap_or(u32::MAX)
+/// Narrows a count of things in memory, which never are as many as 2^32.
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }

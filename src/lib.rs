@@ -1,6 +1,8 @@
 //! Stentor: an event bus and actor runtime that a Rust service embeds.
 
 pub mod audit;
+#[cfg(feature = "cli")]
+pub mod bench;
 pub mod breaker;
 mod broker;
 pub mod bus;

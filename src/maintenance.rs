@@ -104,6 +104,7 @@ pub(crate) fn route_unrouted(services: &Arc<Services>) {
             }
         }
         services.routing.store(false, Ordering::Release);
+        services.inbox.push(Input::RowsAppeared);
         services.look_now.notify_one();
     }));
 }

@@ -174,6 +174,8 @@ struct Inner {
     handlers: Pool,
     reads: Pool,
     runtime: Handle,
+    /// Statements of group commits, for benchmarks.
+    live_statements: std::sync::atomic::AtomicU64,
     #[cfg(feature = "sqlite")]
     node_lock: std::sync::Mutex<Option<sqlite::NodeLock>>,
 }
@@ -207,6 +209,7 @@ impl Store {
                 handlers: pools.handlers,
                 reads: pools.reads,
                 runtime,
+                live_statements: 0.into(),
                 #[cfg(feature = "sqlite")]
                 node_lock: std::sync::Mutex::new(None),
             }),
@@ -249,6 +252,12 @@ impl Store {
             Ok(Transaction::new(connection, runtime))
         });
         opening.await.unwrap_or(Err(StoreError::Stopped))
+    }
+
+    /// Returns how many statements group commits have issued.
+    #[cfg(feature = "cli")]
+    pub(crate) fn live_statements(&self) -> u64 {
+        self.inner.live_statements.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     async fn read(&self) -> Result<Connection, StoreError> {

@@ -167,7 +167,7 @@ impl Broker {
         match result {
             Ok(done) => {
                 self.commits.release_guard(settlement.oldest_seq);
-                self.ledger.settled(&settlement.rows);
+                self.ledger.settled(self.now(), &settlement);
                 self.watches.finished(&settlement.completed);
                 self.watches.finished(&done.finished);
                 if let Some(admission) = admission {

@@ -117,6 +117,13 @@ impl BusBuilder {
         self
     }
 
+    /// Hosts a module under a name that is made at run time.
+    #[cfg(feature = "cli")]
+    pub(crate) fn definition(mut self, definition: Definition) -> Self {
+        self.definitions.push(definition);
+        self
+    }
+
     /// Adds an event type that this process publishes and no module here handles.
     pub fn event<E: Event>(mut self) -> Self {
         self.types.push(TypeInfo::of::<E>());

@@ -1,11 +1,11 @@
 //! What an operator and a shutdown ask of the ledger.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::module::ModuleLedger;
 use crate::delivery::ModuleState;
-use super::report::Round;
 use super::{Ledger, ModuleId, ModuleSpec, ModuleStart, WorkerId, number};
 use crate::breaker::BreakerState;
 
@@ -27,7 +27,9 @@ impl Ledger {
     /// Adds a module; its workers are to be built.
     pub(crate) fn add_module(&mut self, spec: ModuleSpec, start: ModuleStart) -> ModuleId {
         let name = Arc::clone(&spec.name);
-        let id = ModuleId(number(self.modules.insert(ModuleLedger::new(spec, start))));
+        let id = ModuleId(self.modules_added);
+        self.modules_added += 1;
+        self.modules.insert(id, ModuleLedger::new(spec, start));
         self.by_name.insert(name, id);
         self.plan_workers(id);
         id
@@ -37,13 +39,10 @@ impl Ledger {
     pub(crate) fn remove_module(&mut self, now: Duration, id: ModuleId) {
         self.pause(now, id);
         for worker in self.workers_of(id) {
-            let round = Round {
-                untried: self.take_unanswered(worker),
-                ..Round::default()
-            };
-            self.requeue(now, id, round);
+            let untried = self.take_unanswered(worker);
+            self.requeue(now, id, untried, &HashSet::new());
         }
-        if let Some(module) = self.modules.try_remove(id.0 as usize) {
+        if let Some(module) = self.modules.remove(&id) {
             self.by_name.remove(&module.spec.name);
         }
         if self.alone.is_some_and(|(module, _)| module == id) {
@@ -75,11 +74,24 @@ impl Ledger {
     /// Tells whether this node may run an ordered module, and from memory.
     pub(crate) fn set_lease(&mut self, now: Duration, id: ModuleId, is_leased: bool, is_sole: bool) {
         let Some(module) = self.module_mut(id) else { return };
-        let was_sole = module.is_sole && module.is_leased;
+        let was = (module.is_leased, module.is_sole);
         module.is_leased = is_leased;
         module.is_sole = is_sole;
-        if was_sole && !(is_sole && is_leased) {
-            self.fall_behind(now, id);
+        if was == (is_leased, is_sole) {
+            return;
+        }
+        // What other nodes wrote in the meantime is not known here.
+        module.forget_keys();
+        self.fall_behind(now, id);
+    }
+
+    /// Says that somebody else wrote rows: an adoption, a plain insert, a redrive or a
+    /// replay. Modules that are ordered find out which keys they hold before they go on
+    /// from memory; call it before later events of those keys can be published.
+    pub(crate) fn rows_appeared(&mut self, now: Duration) {
+        for module in self.modules.values_mut() {
+            module.due_in(now);
+            module.forget_keys();
         }
     }
 
@@ -101,7 +113,7 @@ impl Ledger {
                     // Whatever it reports from here on comes too late.
                     module.workers[worker.index as usize].incarnation += 1;
                 }
-                self.requeue(now, id, Round { untried, ..Round::default() });
+                self.requeue(now, id, untried, &HashSet::new());
             }
         }
     }
@@ -111,7 +123,7 @@ impl Ledger {
         self.settlement.is_empty()
             && self.flights.is_empty()
             && self.marks.is_empty()
-            && self.modules.iter().all(|(_, module)| module.load() == 0 && module.claim.is_none())
+            && self.modules.values().all(|module| module.load() == 0 && !module.is_claiming)
     }
 
     pub(crate) fn health(&self, now: Duration, id: ModuleId) -> Option<LedgerHealth> {

@@ -1,13 +1,16 @@
 //! What the ledger keeps for one module.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use uuid::Uuid;
+
+use super::keys::{Holds, Keys};
 use super::{ModuleSpec, ModuleStart, Segment};
 use crate::breaker::Breaker;
-use crate::delivery::{KeyOrder, ModuleState};
+use crate::delivery::{KeyOrder, ModuleState, Next};
 
 /// One worker's place.
 #[derive(Debug, Default)]
@@ -17,17 +20,18 @@ pub(super) struct WorkerPlace {
     pub(super) is_ready: bool,
     /// What the worker has and has not answered, in order.
     pub(super) out: VecDeque<Segment>,
-    /// A report says that the dispatch is over.
+    /// A dispatch is under way; a report says when it is over.
     pub(super) is_busy: bool,
+    /// Keys that failed in the dispatch under way: the worker skips their later deliveries.
+    pub(super) failed_keys: HashSet<String>,
 }
 
-/// A claim under way.
-#[derive(Debug, Default)]
-pub(super) struct ClaimUnderWay {
-    /// The module's `rows_epoch` when it began.
-    pub(super) epoch: u64,
-    /// Keys of which rows were not yet written at some time since then.
-    pub(super) suspect_keys: HashSet<String>,
+/// The probe of a half-open breaker that is out: claimed, queued or with a worker.
+#[derive(Debug)]
+pub(super) struct Probe {
+    pub(super) event_type: Arc<str>,
+    /// `None` while it is being claimed.
+    pub(super) event: Option<Uuid>,
 }
 
 pub(super) struct ModuleLedger {
@@ -42,23 +46,20 @@ pub(super) struct ModuleLedger {
     pub(super) queued: u32,
     pub(super) in_flight: u32,
     pub(super) bytes: usize,
+    /// Live deliveries whose events are being committed, and their bytes.
+    pub(super) incoming: u32,
+    pub(super) incoming_bytes: usize,
     pub(super) workers: Vec<WorkerPlace>,
-    pub(super) breakers: HashMap<Arc<str>, Breaker>,
-    pub(super) claim: Option<ClaimUnderWay>,
-    /// The type of which a probe is out: claimed, queued or with a worker.
-    pub(super) probing: Option<Arc<str>>,
-    pub(super) probe_not_before: Duration,
+    pub(super) breakers: BTreeMap<Arc<str>, Breaker>,
+    pub(super) probe: Option<Probe>,
+    /// Types of which nothing was due when a probe was wanted, and until when they rest.
+    pub(super) probe_rests: HashMap<Arc<str>, Duration>,
+    pub(super) is_claiming: bool,
     pub(super) claim_not_before: Duration,
     pub(super) due_at: Option<Duration>,
     pub(super) alone_due: bool,
-    /// Moves when rows for the module are on their way into the store, or have arrived.
-    pub(super) rows_epoch: u64,
-    /// Commits under way that write rows for the module.
-    pub(super) rows_under_way: u32,
-    /// Rows pending for each key, as far as this node knows.
-    pub(super) held: HashMap<String, u32>,
-    /// Keys of rows that are on their way into the store.
-    pub(super) unwritten: HashMap<String, u32>,
+    /// `None` unless the module is ordered.
+    pub(super) keys: Option<Keys>,
     pub(super) restarts: VecDeque<Duration>,
     pub(super) restarts_total: u64,
     pub(super) acked_total: u64,
@@ -84,17 +85,16 @@ impl ModuleLedger {
             queued: 0,
             in_flight: 0,
             bytes: 0,
-            breakers: HashMap::new(),
-            claim: None,
-            probing: None,
-            probe_not_before: Duration::ZERO,
+            incoming: 0,
+            incoming_bytes: 0,
+            breakers: BTreeMap::new(),
+            probe: None,
+            probe_rests: HashMap::new(),
+            is_claiming: false,
             claim_not_before: Duration::ZERO,
             due_at: None,
             alone_due: false,
-            rows_epoch: 0,
-            rows_under_way: 0,
-            held: HashMap::new(),
-            unwritten: HashMap::new(),
+            keys: is_ordered.then(Keys::default),
             restarts: VecDeque::new(),
             restarts_total: 0,
             acked_total: 0,
@@ -105,7 +105,7 @@ impl ModuleLedger {
     }
 
     pub(super) fn is_ordered(&self) -> bool {
-        self.spec.order != KeyOrder::Unordered
+        self.keys.is_some()
     }
 
     /// Returns how many deliveries the module holds in memory.
@@ -114,8 +114,20 @@ impl ModuleLedger {
     }
 
     pub(super) fn has_room_for(&self, deliveries: u32, bytes: usize) -> bool {
-        self.load().saturating_add(deliveries) <= self.spec.capacity
-            && self.bytes.saturating_add(bytes) <= self.spec.capacity_bytes
+        let load = self.load().saturating_add(self.incoming).saturating_add(deliveries);
+        let bytes = self.bytes.saturating_add(self.incoming_bytes).saturating_add(bytes);
+        load <= self.spec.capacity && bytes <= self.spec.capacity_bytes
+    }
+
+    /// Returns whether the module knows all keys that have rows, or needs to know none.
+    pub(super) fn knows_keys(&self) -> bool {
+        self.keys.as_ref().is_none_or(Keys::is_complete)
+    }
+
+    pub(super) fn forget_keys(&mut self) {
+        if let Some(keys) = &mut self.keys {
+            keys.forget();
+        }
     }
 
     /// Returns whether events of a type go to the module's queue.
@@ -123,7 +135,13 @@ impl ModuleLedger {
         self.state == ModuleState::Live
             && self.is_sole
             && self.is_leased
-            && self.breakers.get(event_type).is_none_or(Breaker::is_closed)
+            && self.knows_keys()
+            && self.lets_through(event_type)
+    }
+
+    /// Returns whether the breaker of a type is closed.
+    pub(super) fn lets_through(&self, event_type: &str) -> bool {
+        self.breakers.get(event_type).is_none_or(Breaker::is_closed)
     }
 
     pub(super) fn breaker(&mut self, event_type: &Arc<str>) -> &mut Breaker {
@@ -133,52 +151,22 @@ impl ModuleLedger {
             .or_insert_with(|| Breaker::new(policy.clone()))
     }
 
+    /// Returns whether an earlier row of the key is in the store.
     pub(super) fn is_held(&self, key: Option<&str>) -> bool {
-        self.is_ordered() && key.is_some_and(|key| self.held.contains_key(key))
-    }
-
-    pub(super) fn hold_key(&mut self, key: Option<&str>) {
-        if let (true, Some(key)) = (self.is_ordered(), key) {
-            *self.held.entry(key.to_owned()).or_insert(0) += 1;
+        match (&self.keys, key) {
+            (Some(keys), Some(key)) => keys.holds(key),
+            _ => false,
         }
     }
 
-    pub(super) fn release_key(&mut self, key: Option<&str>) {
-        if let (true, Some(key)) = (self.is_ordered(), key)
-            && let Some(count) = self.held.get_mut(key)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.held.remove(key);
-            }
-        }
-    }
-
-    /// Notes that a row is on its way into the store: a claim that does not see it yet proves nothing.
-    pub(super) fn row_leaves(&mut self, key: Option<&str>) {
-        self.rows_under_way += 1;
-        self.rows_epoch += 1;
-        let Some(key) = key.filter(|_| self.is_ordered()) else {
-            return;
+    /// Returns whether a row in this state holds back later events of its key.
+    pub(super) fn holds_key(&self, next: Next) -> Holds {
+        let holds = match next {
+            Next::Acked => false,
+            Next::Dead => self.spec.order == KeyOrder::OrderedHoldingDead,
+            Next::Pending(_) | Next::Untried(_) => true,
         };
-        *self.unwritten.entry(key.to_owned()).or_insert(0) += 1;
-        if let Some(claim) = &mut self.claim {
-            claim.suspect_keys.insert(key.to_owned());
-        }
-    }
-
-    /// Notes that a row has arrived in the store, or never will.
-    pub(super) fn row_arrived(&mut self, key: Option<&str>) {
-        self.rows_under_way = self.rows_under_way.saturating_sub(1);
-        self.rows_epoch += 1;
-        if let Some(key) = key
-            && let Some(count) = self.unwritten.get_mut(key)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.unwritten.remove(key);
-            }
-        }
+        if holds { Holds::Key } else { Holds::Nothing }
     }
 
     /// Returns the queue for a key: always the same one for the same key.
@@ -196,10 +184,16 @@ impl ModuleLedger {
         }
     }
 
-    /// The probe of a type, if one was out, has an outcome or was put back.
-    pub(super) fn probe_over(&mut self, event_type: &str) {
-        if self.probing.as_deref() == Some(event_type) {
-            self.probing = None;
+    /// Returns whether a segment is the probe that is out.
+    pub(super) fn is_probe(&self, segment: &Segment) -> bool {
+        let probe = self.probe.as_ref().and_then(|probe| probe.event);
+        segment.len() == 1 && probe == Some(segment.events[segment.from as usize].id)
+    }
+
+    /// The probe, if `segment` is it, has an outcome or was put back.
+    pub(super) fn probe_over(&mut self, segment: &Segment) {
+        if self.is_probe(segment) {
+            self.probe = None;
         }
     }
 

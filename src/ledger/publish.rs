@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::flight::{Attempts, Flight};
+use super::keys::{Holds, Origin};
+use super::module::ModuleLedger;
 use super::{Ledger, ModuleId, number};
 use crate::delivery::{Route, Routed, SpilledRow};
 use crate::envelope::Envelope;
@@ -24,6 +26,9 @@ pub(crate) struct Admission {
 struct Run {
     /// Positions in the admission.
     indices: Vec<u32>,
+    /// For each event, how many modules get it from memory.
+    left: Box<[u16]>,
+    bytes: usize,
     live: Vec<LiveShare>,
 }
 
@@ -31,6 +36,7 @@ struct Run {
 #[derive(Debug)]
 struct LiveShare {
     module: ModuleId,
+    name: Arc<str>,
     /// Positions in the run that the module gets from the store instead, sorted.
     except: Vec<u32>,
 }
@@ -41,19 +47,11 @@ impl Admission {
     pub(crate) fn owned(&self) -> Vec<bool> {
         let mut owned = vec![false; self.events.len()];
         for run in &self.runs {
-            for (position, index) in run.indices.iter().enumerate() {
-                owned[*index as usize] = run.live_targets(number(position)) > 0
-                    || self.events[*index as usize].route.modules.is_empty();
+            for (index, left) in run.indices.iter().zip(&run.left) {
+                owned[*index as usize] = *left > 0 || self.events[*index as usize].route.modules.is_empty();
             }
         }
         owned
-    }
-}
-
-impl Run {
-    fn live_targets(&self, position: u32) -> u16 {
-        let live = self.live.iter().filter(|share| share.except.binary_search(&position).is_err());
-        u16::try_from(live.count()).unwrap_or(u16::MAX)
     }
 }
 
@@ -81,27 +79,51 @@ impl Ledger {
         let mut live = Vec::with_capacity(route.modules.len());
         for name in &route.modules {
             let module = self.by_name.get(name).copied();
-            let takes_live = module.filter(|module| self.makes_room(now, *module, number(indices.len()), bytes, &route));
-            let mut except = Vec::new();
-            for (position, index) in indices.iter().enumerate() {
-                let key = events[*index as usize].envelope.metadata.ordering_key.as_deref();
-                let module_ledger = module.and_then(|module| self.module_mut(module));
-                if takes_live.is_some() && !module_ledger.as_ref().is_some_and(|module| module.is_held(key)) {
-                    continue;
-                }
-                if let Some(module) = module_ledger {
-                    module.hold_key(key);
-                    module.row_leaves(key);
-                }
-                except.push(number(position));
-                spilled.push(SpilledRow {
-                    event_index: *index,
-                    module: Arc::clone(name),
-                });
-            }
-            live.extend(takes_live.map(|module| LiveShare { module, except }));
+            let module = module.filter(|module| self.makes_room(now, *module, number(indices.len()), bytes, &route));
+            let except = match module.and_then(|id| self.module_mut(id)) {
+                Some(module) => module.admit(events, &indices, bytes),
+                None => (0..number(indices.len())).collect(),
+            };
+            self.spill(name, events, &indices, &except, spilled);
+            live.extend(module.map(|module| LiveShare {
+                module,
+                name: Arc::clone(name),
+                except,
+            }));
         }
-        Run { indices, live }
+        let mut left = vec![u16::try_from(live.len()).unwrap_or(u16::MAX); indices.len()];
+        for position in live.iter().flat_map(|share| &share.except) {
+            left[*position as usize] -= 1;
+        }
+        Run {
+            indices,
+            left: left.into(),
+            bytes,
+            live,
+        }
+    }
+
+    /// Lists the events of a run that a module gets from the store.
+    fn spill(
+        &mut self,
+        name: &Arc<str>,
+        events: &[Routed],
+        indices: &[u32],
+        except: &[u32],
+        spilled: &mut Vec<SpilledRow>,
+    ) {
+        let mut keys = self.module_named(name).and_then(|module| module.keys.as_mut());
+        for position in except {
+            let event_index = indices[*position as usize];
+            let key = events[event_index as usize].envelope.metadata.ordering_key.as_deref();
+            if let (Some(keys), Some(key)) = (&mut keys, key) {
+                keys.row_leaves(key, Holds::Key, Origin::Publish);
+            }
+            spilled.push(SpilledRow {
+                event_index,
+                module: Arc::clone(name),
+            });
+        }
     }
 
     /// Returns whether a module takes events of a route from memory; one without room falls behind.
@@ -126,7 +148,7 @@ impl Ledger {
     pub(crate) fn published(&mut self, now: Duration, admission: Admission, first_seq: i64, last_seq: i64) {
         let Admission { events, spilled, runs, floor } = admission;
         self.next_seq = self.next_seq.max(last_seq + 1);
-        self.rows_arrived(&events, &spilled);
+        self.rows_arrived(&events, &spilled, Some(now));
         for run in runs {
             self.launch(now, &events, &run, first_seq);
         }
@@ -135,52 +157,80 @@ impl Ledger {
 
     /// Nothing of the commit happened; gives the events back, in order.
     pub(crate) fn refused(&mut self, admission: Admission) -> Vec<Routed> {
-        let Admission { events, spilled, floor, .. } = admission;
-        self.rows_arrived(&events, &spilled);
-        for row in &spilled {
-            let key = events[row.event_index as usize].envelope.metadata.ordering_key.as_deref();
-            if let Some(module) = self.by_name.get(&row.module).copied().and_then(|module| self.module_mut(module)) {
-                module.release_key(key);
-            }
+        let Admission { events, spilled, runs, floor } = admission;
+        self.rows_arrived(&events, &spilled, None);
+        for run in runs {
+            self.landed(&run);
         }
         self.release_mark(floor);
         events
     }
 
-    fn rows_arrived(&mut self, events: &[Routed], spilled: &[SpilledRow]) {
+    /// Rows that went with their events are written, at some time, or never will be.
+    fn rows_arrived(&mut self, events: &[Routed], spilled: &[SpilledRow], written_at: Option<Duration>) {
         for row in spilled {
             let key = events[row.event_index as usize].envelope.metadata.ordering_key.as_deref();
-            if let Some(module) = self.by_name.get(&row.module).copied().and_then(|module| self.module_mut(module)) {
-                module.row_arrived(key);
+            let Some(module) = self.module_named(&row.module) else { continue };
+            if let Some(now) = written_at {
+                module.due_in(now);
+            }
+            let (Some(keys), Some(key)) = (&mut module.keys, key) else { continue };
+            keys.row_arrived(key, Origin::Publish);
+            if written_at.is_none() {
+                keys.release(key);
+            }
+        }
+    }
+
+    /// What modules kept room for is no longer on its way.
+    fn landed(&mut self, run: &Run) {
+        let events = number(run.indices.len());
+        for share in &run.live {
+            if let Some(module) = self.module_mut(share.module) {
+                module.incoming = module.incoming.saturating_sub(events);
+                module.incoming_bytes = module.incoming_bytes.saturating_sub(run.bytes);
             }
         }
     }
 
     fn launch(&mut self, now: Duration, events: &[Routed], run: &Run, first_seq: i64) {
-        let left: Vec<u16> = (0..number(run.indices.len())).map(|position| run.live_targets(position)).collect();
+        self.landed(run);
         let envelopes: Arc<[Arc<Envelope>]> =
             run.indices.iter().map(|index| Arc::clone(&events[*index as usize].envelope)).collect();
-        let first = &events[run.indices[0] as usize];
-        if first.route.modules.is_empty() {
+        let route = &events[run.indices[0] as usize].route;
+        if route.modules.is_empty() {
             self.settlement.completed.extend(envelopes.iter().map(|event| event.id));
             self.settlement.guard(Some(first_seq));
             return;
         }
-        if left.iter().all(|left| *left == 0) {
+        if run.left.iter().all(|left| *left == 0) {
             return;
         }
-        let mut flight = Flight::new(envelopes, Attempts::Live, left.into(), Some(first_seq));
-        let targets = u16::try_from(first.route.modules.len()).unwrap_or(u16::MAX);
-        for (position, left) in flight.left.iter().enumerate() {
-            flight.rowed[position] = *left < targets;
+        let mut flight = Flight::new(envelopes, Attempts::Live, run.left.clone(), Some(first_seq));
+        let targets = u16::try_from(route.modules.len()).unwrap_or(u16::MAX);
+        for (rowed, left) in flight.rowed.iter_mut().zip(&run.left) {
+            *rowed = *left < targets;
         }
         let id = self.insert_flight(flight);
         for share in &run.live {
-            let length = number(run.indices.len());
-            for (from, to) in gaps(&share.except, length) {
-                self.enqueue_share(now, share.module, id, from, to);
+            for range in gaps(&share.except, number(run.indices.len())) {
+                self.enqueue_share(now, share.module, &share.name, id, range);
             }
         }
+    }
+}
+
+impl ModuleLedger {
+    /// Keeps room for a run; returns the positions that must wait behind a row of their key.
+    fn admit(&mut self, events: &[Routed], indices: &[u32], bytes: usize) -> Vec<u32> {
+        self.incoming += number(indices.len());
+        self.incoming_bytes += bytes;
+        if !self.is_ordered() {
+            return Vec::new();
+        }
+        let key = |index: u32| events[index as usize].envelope.metadata.ordering_key.as_deref();
+        let held = (0..).zip(indices).filter(|(_, index)| self.is_held(key(**index)));
+        held.map(|(position, _)| position).collect()
     }
 }
 

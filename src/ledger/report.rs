@@ -4,10 +4,12 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::keys::Holds;
+use super::module::ModuleLedger;
 use crate::delivery::ModuleState;
 use super::queue::End;
 use super::{DeadLetter, FlightId, Ledger, ModuleId, Segment, WorkerId};
-use crate::breaker::{Breaker, Change};
+use crate::breaker::Change;
 use crate::delivery::{Failure, FailureKind, Next};
 
 /// A range of a flight.
@@ -90,12 +92,25 @@ impl Ledger {
         if rest != Rest::More {
             round.untried.extend(self.take_unanswered(worker));
         }
-        self.hold_back(now, worker.module, &round.failed_keys);
-        self.requeue(now, worker.module, round);
+        self.put_rest_back(now, worker, round);
         match rest {
             Rest::More => {}
             Rest::Finished => self.idle(worker),
             Rest::Ended(end) => self.worker_gone(now, worker, end),
+        }
+    }
+
+    /// Puts what was not tried back, behind what failed.
+    pub(super) fn put_rest_back(&mut self, now: Duration, worker: WorkerId, round: Round) {
+        let Some(module) = self.module_mut(worker.module) else { return };
+        let Round { untried, failed_keys } = round;
+        let place = &mut module.workers[worker.index as usize];
+        place.failed_keys.extend(failed_keys);
+        let failed_keys = std::mem::take(&mut place.failed_keys);
+        self.hold_back(now, worker.module, &failed_keys);
+        self.requeue(now, worker.module, untried, &failed_keys);
+        if let Some(module) = self.module_mut(worker.module) {
+            module.workers[worker.index as usize].failed_keys = failed_keys;
         }
     }
 
@@ -104,28 +119,7 @@ impl Ledger {
         let Some(module) = self.module_mut(worker.module) else {
             return Vec::new();
         };
-        let out = &mut module.workers[worker.index as usize].out;
-        let mut pieces = Vec::new();
-        let mut kept = VecDeque::with_capacity(out.len());
-        while let Some(mut segment) = out.pop_front() {
-            if segment.flight != span.flight || segment.to <= span.from || segment.from >= span.to {
-                kept.push_back(segment);
-                continue;
-            }
-            if segment.from < span.from {
-                kept.push_back(segment.split_front(span.from - segment.from));
-            }
-            let answered = segment.split_front(span.to - segment.from);
-            pieces.push(answered);
-            if segment.len() > 0 {
-                kept.push_back(segment);
-            }
-            if pieces.last().is_some_and(|piece| piece.to == span.to) {
-                break;
-            }
-        }
-        kept.append(out);
-        *out = kept;
+        let pieces = cut_out(&mut module.workers[worker.index as usize].out, span);
         module.in_flight -= pieces.iter().map(Segment::len).sum::<u32>();
         for piece in &pieces {
             self.forget_bytes(worker.module, piece);
@@ -178,8 +172,10 @@ impl Ledger {
     fn succeed(&mut self, now: Duration, id: ModuleId, run: &Segment) {
         self.count_successes(now, id, run);
         if !run.attempts.is_live() {
-            for index in run.from..run.to {
-                self.change_row(id, run, index, Next::Acked, None);
+            if let Some(name) = self.module(id).map(|module| Arc::clone(&module.spec.name)) {
+                for index in run.from..run.to {
+                    self.change_row(&name, run, index, Next::Acked, None);
+                }
             }
             self.end_alone(run);
         }
@@ -189,8 +185,9 @@ impl Ledger {
     fn commit_one(&mut self, now: Duration, id: ModuleId, one: &Segment) {
         self.count_successes(now, id, one);
         if !one.attempts.is_live() {
-            if let Some(module) = self.module_mut(id) {
-                module.release_key(one.key(one.from));
+            let keys = self.module_mut(id).and_then(|module| module.keys.as_mut());
+            if let (Some(keys), Some(key)) = (keys, one.key(one.from)) {
+                keys.release(key);
             }
             self.end_alone(one);
         }
@@ -200,54 +197,62 @@ impl Ledger {
     fn count_successes(&mut self, now: Duration, id: ModuleId, run: &Segment) {
         let Some(module) = self.module_mut(id) else { return };
         module.acked_total += u64::from(run.len());
-        module.probe_over(run.event_type());
-        if module.breaker(run.event_type()).succeeded(now, u64::from(run.len())) == Change::Closed {
+        let counts = module.counts(run);
+        module.probe_over(run);
+        if counts && module.breaker(run.event_type()).succeeded(now, u64::from(run.len())) == Change::Closed {
             module.due_in(now);
+            module.probe_rests.remove(run.event_type());
             tracing::info!(module = &*module.spec.name, event_type = &**run.event_type(), "breaker closed");
         }
     }
 
     pub(super) fn fail(&mut self, now: Duration, id: ModuleId, one: &Segment, failure: Failure, round: &mut Round) {
         let attempt = one.attempts.of(one.from);
-        let jitter = (self.jitter)();
+        let jitter = (self.jitter)().clamp(0.0, 1.0);
         let Some(module) = self.module_mut(id) else { return };
-        module.failures_total += 1;
-        module.probe_over(one.event_type());
-        module.last_failure = Some(failure.message.clone());
-        let retryable = !matches!(failure.kind, FailureKind::Fatal | FailureKind::Decode);
-        let exhausted = retryable && module.spec.retry.is_last(attempt);
-        let next = if retryable && !exhausted {
-            let delay = module.spec.retry.delay_after(attempt).mul_f64(jitter.clamp(0.0, 1.0));
+        let name = Arc::clone(&module.spec.name);
+        let is_retryable = !matches!(failure.kind, FailureKind::Fatal | FailureKind::Decode);
+        let exhausted = is_retryable && module.spec.retry.is_last(attempt);
+        let next = if is_retryable && !exhausted {
+            let delay = module.spec.retry.delay_after(attempt).mul_f64(jitter);
             module.due_in(now + delay);
-            round.failed_keys.extend(one.key(one.from).map(str::to_owned));
             Next::Pending(delay)
         } else {
-            if module.spec.order == crate::delivery::KeyOrder::OrderedHoldingDead {
-                round.failed_keys.extend(one.key(one.from).map(str::to_owned));
-            }
-            Next::Dead
-        };
-        let opened = retryable && module.breaker(one.event_type()).failed(now) == Change::Opened;
-        if next == Next::Dead {
-            let dead = DeadLetter {
+            self.dead.push(DeadLetter {
                 envelope: Arc::clone(&one.events[one.from as usize]),
-                module: Arc::clone(&module.spec.name),
+                module: Arc::clone(&name),
                 attempts: attempt,
                 failure: failure.clone(),
                 exhausted,
-            };
-            self.dead.push(dead);
+            });
+            Next::Dead
+        };
+        let change = self.count_failure(now, id, one, &failure);
+        let holds = self.module(id).is_some_and(|module| module.holds_key(next) == Holds::Key);
+        if holds {
+            round.failed_keys.extend(one.key(one.from).map(str::to_owned));
         }
         if one.attempts.is_live() {
-            self.write_row(id, one, one.from, attempt, next, Some(failure));
+            self.write_row(&name, one, one.from, attempt, next, Some(failure));
         } else {
-            self.change_row(id, one, one.from, next, Some(failure));
+            self.change_row(&name, one, one.from, next, Some(failure));
             self.end_alone(one);
         }
         self.answered(one.flight, one.from, one.to);
-        if opened {
+        if change == Change::Opened {
             self.opened(now, id, one.event_type());
         }
+    }
+
+    fn count_failure(&mut self, now: Duration, id: ModuleId, one: &Segment, failure: &Failure) -> Change {
+        let Some(module) = self.module_mut(id) else {
+            return Change::None;
+        };
+        module.failures_total += 1;
+        module.last_failure = Some(failure.message.clone());
+        let counts = module.counts(one) && !matches!(failure.kind, FailureKind::Fatal | FailureKind::Decode);
+        module.probe_over(one);
+        if counts { module.breaker(one.event_type()).failed(now) } else { Change::None }
     }
 
     /// A breaker opened: deliveries of its type wait in the store. An ordered module
@@ -264,7 +269,7 @@ impl Ledger {
 
     /// Sends queued deliveries of failed keys to the store, behind the one that failed.
     pub(super) fn hold_back(&mut self, now: Duration, id: ModuleId, failed_keys: &HashSet<String>) {
-        let ordered = self.module(id).is_some_and(super::module::ModuleLedger::is_ordered);
+        let ordered = self.module(id).is_some_and(ModuleLedger::is_ordered);
         if ordered && !failed_keys.is_empty() {
             self.empty_queue(now, id, |segment| {
                 segment.key(segment.from).is_some_and(|key| failed_keys.contains(key))
@@ -273,25 +278,25 @@ impl Ledger {
     }
 
     /// Puts untried deliveries back where they were, or into the store if their module takes none.
-    pub(super) fn requeue(&mut self, now: Duration, id: ModuleId, round: Round) {
-        for segment in round.untried.into_iter().rev() {
-            let Some(module) = self.module(id) else {
-                self.send_to_store(now, id, &segment);
-                continue;
-            };
+    pub(super) fn requeue(&mut self, now: Duration, id: ModuleId, untried: Vec<Segment>, failed_keys: &HashSet<String>) {
+        for segment in untried.into_iter().rev() {
+            let Some(module) = self.module(id) else { return };
+            let name = Arc::clone(&module.spec.name);
+            let is_ordered = module.is_ordered();
             let flows = module.state != ModuleState::Paused
+                && module.is_leased
                 && !self.draining
-                && module.breakers.get(segment.event_type()).is_none_or(Breaker::is_closed);
-            let held = module.is_ordered() && segment.key(segment.from).is_some_and(|key| round.failed_keys.contains(key));
+                && (module.lets_through(segment.event_type()) || module.is_probe(&segment));
+            let held = is_ordered && segment.key(segment.from).is_some_and(|key| failed_keys.contains(key));
             if flows && !held {
                 self.enqueue(now, id, segment, End::Front);
                 continue;
             }
-            if !held && module.is_ordered() {
+            if !held && is_ordered {
                 // Later rows of its key may be queued here already: they go back too, behind it.
                 self.fall_behind(now, id);
             }
-            self.send_to_store(now, id, &segment);
+            self.send_to_store(now, &name, &segment);
         }
     }
 
@@ -303,6 +308,41 @@ impl Ledger {
             self.alone = None;
         }
     }
+}
+
+impl ModuleLedger {
+    /// Returns whether an outcome counts for the breaker: while it is not closed, only the probe's does.
+    fn counts(&self, segment: &Segment) -> bool {
+        self.lets_through(segment.event_type()) || self.is_probe(segment)
+    }
+}
+
+/// Cuts a span out of segments. Answers come in the order of dispatch, so it is
+/// nearly always at the front.
+fn cut_out(out: &mut VecDeque<Segment>, span: Span) -> Vec<Segment> {
+    let (mut pieces, mut skipped) = (Vec::new(), Vec::new());
+    while let Some(mut segment) = out.pop_front() {
+        if segment.flight != span.flight || segment.to <= span.from || segment.from >= span.to {
+            skipped.push(segment);
+            continue;
+        }
+        if segment.from < span.from {
+            skipped.push(segment.split_front(span.from - segment.from));
+        }
+        let piece = segment.split_front(span.to - segment.from);
+        let is_last = piece.to == span.to;
+        pieces.push(piece);
+        if segment.len() > 0 {
+            out.push_front(segment);
+        }
+        if is_last {
+            break;
+        }
+    }
+    for segment in skipped.into_iter().rev() {
+        out.push_front(segment);
+    }
+    pieces
 }
 
 /// What one report leaves to be put somewhere.

@@ -54,8 +54,7 @@ impl Ledger {
             };
             self.fail(now, worker.module, &one, failure, &mut round);
         }
-        self.hold_back(now, worker.module, &round.failed_keys);
-        self.requeue(now, worker.module, round);
+        self.put_rest_back(now, worker, round);
         self.worker_gone(now, worker, end);
     }
 

@@ -73,6 +73,7 @@ impl Heart {
         }
         self.services.store.bury(dead).await?;
         tracing::info!(node = %dead, events = total, "took over what another node left behind");
+        self.services.inbox.push(Input::RowsAppeared);
         self.services.look_now.notify_one();
         Ok(())
     }

@@ -99,6 +99,17 @@ impl<'a> Commit<'a> {
         }
     }
 
+    /// Returns how many statements the commit takes.
+    fn statements(&self, single: bool) -> u64 {
+        let settlement = self.settlement;
+        let parts = [
+            !self.events.is_empty(), !self.spilled.is_empty(), !settlement.completed.is_empty(), !settlement.rows.is_empty(),
+            !settlement.changes.is_empty(), !settlement.released.is_empty(),
+        ];
+        let statements = parts.iter().filter(|part| **part).count() as u64;
+        if single { statements } else { statements + 2 }
+    }
+
     /// Returns whether the commit is one statement, which needs no BEGIN and COMMIT of its own.
     fn is_single(&self) -> bool {
         let settlement = self.settlement;
@@ -113,6 +124,7 @@ impl Store {
     pub(crate) async fn commit(&self, commit: Commit<'_>) -> Result<CommitDone, CommitError> {
         let pool = if commit.events.is_empty() { &self.inner.settle } else { &self.inner.publish };
         let single = commit.is_single() && self.database_kind() == DatabaseKind::Postgres;
+        self.inner.live_statements.fetch_add(commit.statements(single), std::sync::atomic::Ordering::Relaxed);
         loop {
             let result = if single {
                 let mut connection = pool.acquire().await?;
