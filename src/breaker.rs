@@ -27,7 +27,7 @@ impl Default for BreakerPolicy {
             min_calls: 10,
             window: Duration::from_secs(30),
             open_for: Duration::from_secs(5),
-            open_for_max: Duration::from_secs(300),
+            open_for_max: Duration::from_mins(5),
         }
     }
 }
@@ -262,7 +262,7 @@ mod tests {
         let (mut now, mut waits) = (at(1), Vec::new());
         for _ in 0..8 {
             let until = breaker.open_until.unwrap();
-            waits.push((until - now).as_secs());
+            waits.push(until.saturating_sub(now).as_secs());
             now = until;
             assert_eq!(breaker.failed(now), Change::Opened);
         }

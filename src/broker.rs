@@ -51,6 +51,8 @@ pub(crate) enum Input {
     Finished(Vec<Uuid>),
     /// Somebody else wrote rows: an adoption, or events from outside.
     RowsAppeared,
+    /// What became of a doubtful commit is known; its guard may go.
+    Rescued(i64),
     Watch { id: Uuid, reply: oneshot::Sender<()> },
     LowWater(oneshot::Sender<i64>),
     Control(Control),
@@ -130,6 +132,7 @@ impl Broker {
             Input::Polled(poll) => self.polled(poll),
             Input::Claimed { module, request, result } => self.claimed(module, &request, result),
             Input::Finished(ids) => self.watches.finished(&ids),
+            Input::Rescued(guard) => self.rescued(guard),
             Input::RowsAppeared => self.ledger.rows_appeared(now),
             Input::Watch { id, reply } => self.watch(id, reply),
             Input::LowWater(reply) => {

@@ -41,6 +41,7 @@ pub(crate) use publish::Admission;
 pub(crate) use report::{Exception, Outcome, Report, Rest, Span, WorkerEnd};
 
 use flight::Flight;
+use keys::Keys;
 use module::ModuleLedger;
 
 /// A module of this node.
@@ -83,7 +84,7 @@ impl Default for ModuleSpec {
             capacity: 16_384,
             capacity_bytes: 16 * 1024 * 1024,
             restart_limit: 5,
-            restart_window: Duration::from_secs(60),
+            restart_window: Duration::from_mins(1),
         }
     }
 }
@@ -132,6 +133,8 @@ pub(crate) struct Ledger {
     modules: BTreeMap<ModuleId, ModuleLedger>,
     modules_added: u32,
     by_name: HashMap<Arc<str>, ModuleId>,
+    /// Keys of modules that were removed: their rows may still be on their way.
+    retired: HashMap<Arc<str>, Keys>,
     flights: Slab<Flight>,
     /// Sequence numbers that the low-water mark must not pass, each with how often it is held.
     marks: BTreeMap<i64, u32>,
@@ -153,6 +156,7 @@ impl Ledger {
             modules: BTreeMap::new(),
             modules_added: 0,
             by_name: HashMap::new(),
+            retired: HashMap::new(),
             flights: Slab::new(),
             marks: BTreeMap::new(),
             next_seq: start_seq,
@@ -209,6 +213,14 @@ impl Ledger {
     fn module_named(&mut self, name: &str) -> Option<&mut ModuleLedger> {
         let id = *self.by_name.get(name)?;
         self.module_mut(id)
+    }
+
+    /// Returns the keys of an ordered module, be it hosted or no longer.
+    fn keys_of(&mut self, name: &str) -> Option<&mut Keys> {
+        match self.by_name.get(name) {
+            Some(id) => self.modules.get_mut(id)?.keys.as_mut(),
+            None => self.retired.get_mut(name),
+        }
     }
 
     fn module_ids(&self) -> Vec<ModuleId> {

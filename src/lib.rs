@@ -7,6 +7,8 @@ pub mod breaker;
 mod broker;
 pub mod bus;
 pub mod catalogue;
+#[cfg(feature = "cli")]
+pub mod cli;
 mod client;
 mod context;
 pub mod delivery;
@@ -40,3 +42,8 @@ pub use module::{Handle, Module, ModuleHealth, ModuleOptions, Subscriptions};
 pub use publication::{Publication, PublishError, RawEvent};
 pub use retry::RetryPolicy;
 pub use store::{DatabaseKind, MigrationSet, Row, StoreError, StoreOptions, Transaction, Value};
+
+/// Compiles the examples of the front page.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

@@ -4,7 +4,8 @@
 //! and tell the broker; none of them holds state that must survive.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -25,6 +26,8 @@ pub(crate) use heart::Heart;
 pub(crate) use listener::listen;
 pub(crate) use poller::poll;
 
+/// How often a doubtful commit is looked up.
+const RESCUE_EVERY: Duration = Duration::from_millis(500);
 /// How many events one statement routes, rescues or adopts.
 pub(crate) const BATCH: u32 = 500;
 
@@ -122,20 +125,18 @@ pub(crate) fn reload_routes(services: &Arc<Services>) {
 
 /// Sees to events of which this node does not know whether they were stored: if
 /// they were, their deliveries become rows. Tries until the store answers.
-pub(crate) fn rescue(services: Arc<Services>, ids: Vec<Uuid>) {
+pub(crate) fn rescue(services: Arc<Services>, ids: Vec<Uuid>, guard: i64) {
     let shared = Arc::clone(&services);
     drop(shared.runtime.spawn(async move {
-        while !is_stopping(&services.stopping) {
+        loop {
             match services.store.rescue(services.node, &ids).await {
-                Ok(0) => return,
-                Ok(rescued) => return tracing::warn!(rescued, "events were stored by a commit that seemed to fail; they are delivered"),
+                Ok(0) => break,
+                Ok(rescued) => break tracing::warn!(rescued, "events were stored by a commit that seemed to fail; they are delivered"),
                 Err(error) => tracing::warn!(%error, "a doubtful commit could not be looked up yet"),
             }
-            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            tokio::time::sleep(RESCUE_EVERY).await;
         }
+        services.inbox.push(Input::Rescued(guard));
+        services.look_now.notify_one();
     }));
-}
-
-fn is_stopping(flag: &AtomicBool) -> bool {
-    flag.load(Ordering::Relaxed)
 }

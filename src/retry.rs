@@ -19,7 +19,7 @@ impl Default for RetryPolicy {
         Self {
             max_attempts: 10,
             initial_delay: Duration::from_secs(1),
-            max_delay: Duration::from_secs(3_600),
+            max_delay: Duration::from_hours(1),
         }
     }
 }

@@ -241,13 +241,25 @@ impl Broker {
         self.commits.waiting = again;
     }
 
-    /// Forgets events that were not stored; if that is not sure, sees to it that they are delivered.
+    /// Forgets events that were not stored. If that is not sure, the low-water mark
+    /// stays below them until it is, and their deliveries become rows.
     fn give_up(&mut self, admission: Admission, ambiguous: bool) {
-        let events = self.ledger.refused(admission);
-        if ambiguous {
-            let ids = events.iter().map(|event| event.envelope.id).collect();
-            crate::maintenance::rescue(Arc::clone(&self.services), ids);
+        if !ambiguous {
+            self.ledger.refused(admission);
+            return;
         }
+        let guard = self.low_water();
+        self.commits.guards.push(guard);
+        let events = self.ledger.refused(admission);
+        self.ledger.rows_appeared(self.now());
+        let ids = events.iter().map(|event| event.envelope.id).collect();
+        crate::maintenance::rescue(Arc::clone(&self.services), ids, guard);
+    }
+
+    /// What became of a doubtful commit is known.
+    pub(super) fn rescued(&mut self, guard: i64) {
+        self.commits.release_guard(Some(guard));
+        self.ledger.rows_appeared(self.now());
     }
 
     pub(super) fn commit_events(&mut self, request: CommitEvents) {

@@ -10,7 +10,7 @@ use super::module::{ModuleLedger, Probe};
 use crate::delivery::ModuleState;
 use super::queue::End;
 use super::{Ledger, ModuleId, number};
-use crate::breaker::BreakerState;
+use crate::breaker::{Breaker, BreakerState};
 use crate::delivery::{ClaimRequest, Claimed, Next};
 
 /// The most rows in one claim.
@@ -60,7 +60,7 @@ impl Ledger {
         rows: Vec<Claimed>,
         told: HeldKeys,
     ) {
-        if request.alone {
+        if request.alone && self.alone == Some((id, None)) {
             self.alone = rows.first().map(|row| (id, Some(row.envelope.id)));
         }
         let draining = self.draining;
@@ -71,15 +71,15 @@ impl Ledger {
         let (accepted, refused) = if draining || module.state == ModuleState::Paused || !module.is_leased {
             (Vec::new(), rows)
         } else {
-            module.sort_out(rows, request, &suspects)
+            module.sort_out(rows, &suspects)
         };
-        self.launch_claimed(now, id, accepted);
+        self.launch_claimed(now, id, &accepted);
         self.put_back(now, &request.module, refused);
     }
 
     /// A claim failed: nothing was claimed, or the node's lease will free it.
     pub(crate) fn claim_failed(&mut self, now: Duration, id: ModuleId, request: &ClaimRequest) {
-        if request.alone {
+        if request.alone && self.alone == Some((id, None)) {
             self.alone = None;
         }
         if let Some(module) = self.module_mut(id) {
@@ -94,7 +94,7 @@ impl Ledger {
     }
 
     /// Queues claimed rows; neighbours of one type share a flight.
-    fn launch_claimed(&mut self, now: Duration, id: ModuleId, rows: Vec<Claimed>) {
+    fn launch_claimed(&mut self, now: Duration, id: ModuleId, rows: &[Claimed]) {
         for run in rows.chunk_by(|a, b| a.envelope.event_type == b.envelope.event_type) {
             let attempts: Arc<[u32]> = run.iter().map(|row| row.attempt).collect();
             let events = run.iter().map(|row| Arc::clone(&row.envelope)).collect();
@@ -137,12 +137,19 @@ impl ModuleLedger {
             return None;
         }
         let probe = if alone { None } else { self.wanted_probe(now) };
-        let closed = |event_type: &&Arc<str>| !self.lets_through(event_type) && Some(*event_type) != probe.as_ref();
+        let excepted = |(event_type, breaker): &(&Arc<str>, &Breaker)| match breaker.state(now) {
+            BreakerState::Closed => false,
+            BreakerState::Open => true,
+            // The one that runs alone may be all that there is to probe with.
+            BreakerState::HalfOpen if alone => self.probe.is_some(),
+            BreakerState::HalfOpen => Some(*event_type) != probe.as_ref(),
+        };
+        let except_types = self.breakers.iter().filter(excepted);
         let request = ClaimRequest {
             module: Arc::clone(&self.spec.name),
             limit: if alone || probe.is_some() { 1 } else { room },
             order: self.spec.order,
-            except_types: self.breakers.keys().filter(closed).cloned().collect(),
+            except_types: except_types.map(|(event_type, _)| Arc::clone(event_type)).collect(),
             probe,
             alone,
         };
@@ -200,12 +207,18 @@ impl ModuleLedger {
                 event_type: Arc::clone(event_type),
                 event: Some(event),
             });
-        } else if !request.alone {
-            if rows.len() < request.limit as usize {
-                self.caught_up(now, told, &suspects);
-            } else {
-                self.due_in(now);
+        } else if request.alone {
+            let row = rows.first().filter(|row| self.probe.is_none() && !self.lets_through(&row.envelope.event_type));
+            if let Some(row) = row {
+                self.probe = Some(Probe {
+                    event_type: Arc::clone(&row.envelope.event_type),
+                    event: Some(row.envelope.id),
+                });
             }
+        } else if rows.len() < request.limit as usize {
+            self.caught_up(now, told, &suspects);
+        } else {
+            self.due_in(now);
         }
         suspects
     }
@@ -245,12 +258,13 @@ impl ModuleLedger {
     /// Parts claimed rows into those that are queued and those that go back: of keys
     /// that moved, because an earlier delivery may have been on its way into the
     /// store, and of types whose breaker opened meanwhile.
-    fn sort_out(&mut self, rows: Vec<Claimed>, request: &ClaimRequest, suspects: &Suspects) -> (Vec<Claimed>, Vec<Claimed>) {
+    fn sort_out(&mut self, rows: Vec<Claimed>, suspects: &Suspects) -> (Vec<Claimed>, Vec<Claimed>) {
         let mut refused_keys: HashSet<String> = HashSet::new();
         let (mut accepted, mut refused) = (Vec::with_capacity(rows.len()), Vec::new());
         for row in rows {
             let event_type = &row.envelope.event_type;
-            let passes = request.probe.as_ref() == Some(event_type) || self.lets_through(event_type);
+            let is_probe = self.probe.as_ref().is_some_and(|probe| probe.event == Some(row.envelope.id));
+            let passes = is_probe || self.lets_through(event_type);
             let key = row.envelope.metadata.ordering_key.as_deref().filter(|_| self.is_ordered());
             if let Some(key) = key
                 && self.knows_keys()

@@ -29,7 +29,11 @@ impl Ledger {
         let name = Arc::clone(&spec.name);
         let id = ModuleId(self.modules_added);
         self.modules_added += 1;
-        self.modules.insert(id, ModuleLedger::new(spec, start));
+        let mut module = ModuleLedger::new(spec, start);
+        if let (Some(keys), Some(retired)) = (&mut module.keys, self.retired.remove(&name)) {
+            *keys = retired;
+        }
+        self.modules.insert(id, module);
         self.by_name.insert(name, id);
         self.plan_workers(id);
         id
@@ -44,6 +48,10 @@ impl Ledger {
         }
         if let Some(module) = self.modules.remove(&id) {
             self.by_name.remove(&module.spec.name);
+            if let Some(mut keys) = module.keys {
+                keys.forget();
+                self.retired.insert(module.spec.name, keys);
+            }
         }
         if self.alone.is_some_and(|(module, _)| module == id) {
             self.alone = None;
@@ -85,8 +93,8 @@ impl Ledger {
         self.fall_behind(now, id);
     }
 
-    /// Says that somebody else wrote rows: an adoption, a plain insert, a redrive or a
-    /// replay. Modules that are ordered find out which keys they hold before they go on
+    /// Says that others wrote rows, or may have: an adoption, a plain insert, a redrive,
+    /// a replay, or a commit of which nobody knows whether it happened. Modules that are ordered find out which keys they hold before they go on
     /// from memory; call it before later events of those keys can be published.
     pub(crate) fn rows_appeared(&mut self, now: Duration) {
         for module in self.modules.values_mut() {

@@ -180,6 +180,14 @@ impl Ledger {
         self.flights.get(id.0 as usize)
     }
 
+    /// Adds a segment to a module's memory account.
+    pub(super) fn remember_bytes(&mut self, module: ModuleId, segment: &Segment) {
+        let bytes = self.bytes_each(segment.flight) * segment.len() as usize;
+        if let Some(module) = self.module_mut(module) {
+            module.bytes += bytes;
+        }
+    }
+
     /// Takes a segment back from a module's memory account.
     pub(super) fn forget_bytes(&mut self, module: ModuleId, segment: &Segment) {
         let bytes = self.bytes_each(segment.flight) * segment.len() as usize;

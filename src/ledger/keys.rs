@@ -74,6 +74,8 @@ pub(super) struct Keys {
     held: HashMap<String, u32>,
     /// Every key with rows is in `held`.
     is_complete: bool,
+    /// What is known was thrown away since the last claim began: that claim may know no better.
+    is_outdated: bool,
     /// No count in `held` is a guess.
     is_exact: bool,
     /// Rows of each key that are on their way into the store.
@@ -93,10 +95,11 @@ impl Keys {
         self.held.contains_key(key)
     }
 
-    /// Forgets what is held, until a claim tells anew.
+    /// Forgets what is held, until a claim that begins from now on tells anew.
     pub(super) fn forget(&mut self) {
         self.held.clear();
         self.is_complete = false;
+        self.is_outdated = true;
     }
 
     /// A row of `key` is on its way into the store, and is to hold its key or not.
@@ -115,7 +118,10 @@ impl Keys {
 
     /// A row of `key` has arrived in the store, or never will.
     pub(super) fn row_arrived(&mut self, key: &str, origin: Origin) {
-        let Some(unwritten) = self.unwritten.get_mut(key) else { return };
+        let Some(unwritten) = self.unwritten.get_mut(key) else {
+            // It left before the module was known here, so nobody counted it.
+            return self.forget();
+        };
         unwritten.rows = unwritten.rows.saturating_sub(1);
         unwritten.left_memory = unwritten.left_memory.saturating_sub(origin.one().left_memory);
         if unwritten.rows == 0 {
@@ -153,6 +159,7 @@ impl Keys {
             moved.note(key, *unwritten);
         }
         self.moved = Some(moved);
+        self.is_outdated = false;
     }
 
     /// The claim is over; returns the keys that moved meanwhile.
@@ -168,6 +175,8 @@ impl Keys {
     pub(super) fn recount(&mut self, told: HeldKeys, moved: &Suspects, running: &HashMap<String, u32>) -> bool {
         if told.too_many {
             self.forget();
+        }
+        if self.is_outdated {
             return false;
         }
         let mut fresh: HashMap<String, u32> = told.counts.into_iter().collect();
@@ -261,6 +270,17 @@ mod tests {
         keys.claim_begins();
         assert!(claim(&mut keys, &[("b", 1)]));
         assert!(!keys.holds("a") && keys.holds("b"));
+    }
+
+    #[test]
+    fn a_claim_that_began_before_others_wrote_rows_tells_nothing() {
+        let mut keys = Keys::default();
+        keys.claim_begins();
+        keys.forget();
+        claim(&mut keys, &[]);
+        assert!(!keys.is_complete());
+        keys.claim_begins();
+        assert!(claim(&mut keys, &[("a", 1)]) && keys.is_complete());
     }
 
     #[test]

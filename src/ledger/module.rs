@@ -20,6 +20,8 @@ pub(super) struct WorkerPlace {
     pub(super) is_ready: bool,
     /// What the worker has and has not answered, in order.
     pub(super) out: VecDeque<Segment>,
+    /// What it has answered as not tried: put back, in order, when the dispatch is over.
+    pub(super) untried: Vec<Segment>,
     /// A dispatch is under way; a report says when it is over.
     pub(super) is_busy: bool,
     /// Keys that failed in the dispatch under way: the worker skips their later deliveries.
@@ -34,6 +36,7 @@ pub(super) struct Probe {
     pub(super) event: Option<Uuid>,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about a module, not one state")]
 pub(super) struct ModuleLedger {
     pub(super) spec: ModuleSpec,
     pub(super) state: ModuleState,

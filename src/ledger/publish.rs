@@ -17,6 +17,8 @@ pub(crate) struct Admission {
     pub(crate) events: Vec<Routed>,
     /// Shares that are written as rows, in the same commit.
     pub(crate) spilled: Vec<SpilledRow>,
+    /// For each of those, whether it may follow an event of the same commit that its module gets from memory.
+    origins: Vec<Origin>,
     runs: Vec<Run>,
     floor: i64,
 }
@@ -55,6 +57,15 @@ impl Admission {
     }
 }
 
+impl Admission {
+    /// Returns whether a module gets earlier events of this commit from memory: until
+    /// those are there, a claim must not bring later ones.
+    fn origin(&self, name: &str) -> Origin {
+        let is_live = self.runs.iter().flat_map(|run| &run.live).any(|share| *share.name == *name);
+        if is_live { Origin::Memory } else { Origin::Publish }
+    }
+}
+
 impl Ledger {
     /// Decides, before the commit, which shares are written as rows.
     pub(crate) fn admit(&mut self, now: Duration, events: Vec<Routed>) -> Admission {
@@ -63,28 +74,30 @@ impl Ledger {
         let mut admission = Admission {
             runs: Vec::new(),
             spilled: Vec::new(),
+            origins: Vec::new(),
             events,
             floor,
         };
         for indices in runs(&admission.events) {
-            let run = self.admit_run(now, &admission.events, indices, &mut admission.spilled);
+            let run = self.admit_run(now, &mut admission, indices);
             admission.runs.push(run);
         }
         admission
     }
 
-    fn admit_run(&mut self, now: Duration, events: &[Routed], indices: Vec<u32>, spilled: &mut Vec<SpilledRow>) -> Run {
-        let route = Arc::clone(&events[indices[0] as usize].route);
-        let bytes = indices.iter().map(|index| events[*index as usize].envelope.payload.json().len()).sum();
+    fn admit_run(&mut self, now: Duration, admission: &mut Admission, indices: Vec<u32>) -> Run {
+        let route = Arc::clone(&admission.events[indices[0] as usize].route);
+        let payload = |index: &u32| admission.events[*index as usize].envelope.payload.json().len();
+        let bytes = indices.iter().map(payload).sum();
         let mut live = Vec::with_capacity(route.modules.len());
         for name in &route.modules {
             let module = self.by_name.get(name).copied();
             let module = module.filter(|module| self.makes_room(now, *module, number(indices.len()), bytes, &route));
             let except = match module.and_then(|id| self.module_mut(id)) {
-                Some(module) => module.admit(events, &indices, bytes),
+                Some(module) => module.admit(&admission.events, &indices, bytes),
                 None => (0..number(indices.len())).collect(),
             };
-            self.spill(name, events, &indices, &except, spilled);
+            self.spill(name, admission, &indices, &except);
             live.extend(module.map(|module| LiveShare {
                 module,
                 name: Arc::clone(name),
@@ -104,22 +117,16 @@ impl Ledger {
     }
 
     /// Lists the events of a run that a module gets from the store.
-    fn spill(
-        &mut self,
-        name: &Arc<str>,
-        events: &[Routed],
-        indices: &[u32],
-        except: &[u32],
-        spilled: &mut Vec<SpilledRow>,
-    ) {
-        let mut keys = self.module_named(name).and_then(|module| module.keys.as_mut());
+    fn spill(&mut self, name: &Arc<str>, admission: &mut Admission, indices: &[u32], except: &[u32]) {
+        let origin = admission.origin(name);
+        let mut keys = self.keys_of(name);
         for position in except {
             let event_index = indices[*position as usize];
-            let key = events[event_index as usize].envelope.metadata.ordering_key.as_deref();
-            if let (Some(keys), Some(key)) = (&mut keys, key) {
-                keys.row_leaves(key, Holds::Key, Origin::Publish);
+            if let (Some(keys), Some(key)) = (&mut keys, key_of(&admission.events[event_index as usize])) {
+                keys.row_leaves(key, Holds::Key, origin);
             }
-            spilled.push(SpilledRow {
+            admission.origins.push(origin);
+            admission.spilled.push(SpilledRow {
                 event_index,
                 module: Arc::clone(name),
             });
@@ -146,9 +153,15 @@ impl Ledger {
     ///
     /// None of them has a sequence number below `first_seq` or above `last_seq`.
     pub(crate) fn published(&mut self, now: Duration, admission: Admission, first_seq: i64, last_seq: i64) {
-        let Admission { events, spilled, runs, floor } = admission;
+        let Admission {
+            events,
+            spilled,
+            origins,
+            runs,
+            floor,
+        } = admission;
         self.next_seq = self.next_seq.max(last_seq + 1);
-        self.rows_arrived(&events, &spilled, Some(now));
+        self.rows_arrived(&events, &spilled, &origins, Some(now));
         for run in runs {
             self.launch(now, &events, &run, first_seq);
         }
@@ -157,8 +170,14 @@ impl Ledger {
 
     /// Nothing of the commit happened; gives the events back, in order.
     pub(crate) fn refused(&mut self, admission: Admission) -> Vec<Routed> {
-        let Admission { events, spilled, runs, floor } = admission;
-        self.rows_arrived(&events, &spilled, None);
+        let Admission {
+            events,
+            spilled,
+            origins,
+            runs,
+            floor,
+        } = admission;
+        self.rows_arrived(&events, &spilled, &origins, None);
         for run in runs {
             self.landed(&run);
         }
@@ -167,15 +186,22 @@ impl Ledger {
     }
 
     /// Rows that went with their events are written, at some time, or never will be.
-    fn rows_arrived(&mut self, events: &[Routed], spilled: &[SpilledRow], written_at: Option<Duration>) {
-        for row in spilled {
-            let key = events[row.event_index as usize].envelope.metadata.ordering_key.as_deref();
-            let Some(module) = self.module_named(&row.module) else { continue };
-            if let Some(now) = written_at {
+    fn rows_arrived(
+        &mut self,
+        events: &[Routed],
+        spilled: &[SpilledRow],
+        origins: &[Origin],
+        written_at: Option<Duration>,
+    ) {
+        for (row, origin) in spilled.iter().zip(origins) {
+            let key = key_of(&events[row.event_index as usize]);
+            if let (Some(now), Some(module)) = (written_at, self.module_named(&row.module)) {
                 module.due_in(now);
             }
-            let (Some(keys), Some(key)) = (&mut module.keys, key) else { continue };
-            keys.row_arrived(key, Origin::Publish);
+            let (Some(keys), Some(key)) = (self.keys_of(&row.module), key) else {
+                continue;
+            };
+            keys.row_arrived(key, *origin);
             if written_at.is_none() {
                 keys.release(key);
             }
@@ -228,10 +254,13 @@ impl ModuleLedger {
         if !self.is_ordered() {
             return Vec::new();
         }
-        let key = |index: u32| events[index as usize].envelope.metadata.ordering_key.as_deref();
-        let held = (0..).zip(indices).filter(|(_, index)| self.is_held(key(**index)));
+        let held = (0..).zip(indices).filter(|(_, index)| self.is_held(key_of(&events[**index as usize])));
         held.map(|(position, _)| position).collect()
     }
+}
+
+fn key_of(event: &Routed) -> Option<&str> {
+    event.envelope.metadata.ordering_key.as_deref()
 }
 
 /// Cuts a batch into runs of one route.
@@ -250,12 +279,11 @@ fn runs(events: &[Routed]) -> Vec<Vec<u32>> {
         } else {
             by_route.get(&route).copied()
         };
-        match known {
-            Some(run) => runs[run].push(number(index)),
-            None => {
-                by_route.insert(route, runs.len());
-                runs.push(vec![number(index)]);
-            }
+        if let Some(run) = known {
+            runs[run].push(number(index));
+        } else {
+            by_route.insert(route, runs.len());
+            runs.push(vec![number(index)]);
         }
         last = Some(route);
     }

@@ -89,8 +89,9 @@ impl Ledger {
                 self.settle_piece(now, worker.module, piece, &mut outcomes, &mut round);
             }
         }
+        self.set_aside(worker, &mut round);
         if rest != Rest::More {
-            round.untried.extend(self.take_unanswered(worker));
+            round.untried = self.take_unanswered(worker);
         }
         self.put_rest_back(now, worker, round);
         match rest {
@@ -98,6 +99,18 @@ impl Ledger {
             Rest::Finished => self.idle(worker),
             Rest::Ended(end) => self.worker_gone(now, worker, end),
         }
+    }
+
+    /// Keeps what was not tried until the dispatch is over: only then is it known
+    /// what else goes back, and in which order.
+    fn set_aside(&mut self, worker: WorkerId, round: &mut Round) {
+        let untried = std::mem::take(&mut round.untried);
+        for segment in &untried {
+            self.remember_bytes(worker.module, segment);
+        }
+        let Some(module) = self.module_mut(worker.module) else { return };
+        module.in_flight += untried.iter().map(Segment::len).sum::<u32>();
+        module.workers[worker.index as usize].untried.extend(untried);
     }
 
     /// Puts what was not tried back, behind what failed.
@@ -131,7 +144,8 @@ impl Ledger {
         let Some(module) = self.module_mut(worker.module) else {
             return Vec::new();
         };
-        let rest: Vec<Segment> = module.workers[worker.index as usize].out.drain(..).collect();
+        let place = &mut module.workers[worker.index as usize];
+        let rest: Vec<Segment> = place.untried.drain(..).chain(place.out.drain(..)).collect();
         module.in_flight -= rest.iter().map(Segment::len).sum::<u32>();
         for segment in &rest {
             self.forget_bytes(worker.module, segment);

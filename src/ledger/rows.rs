@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::flight::Attempts;
-use super::keys::Origin;
+use super::keys::{Holds, Origin};
 use super::{Ledger, Segment};
 use crate::delivery::{Claimed, Failure, NewRow, Next, RowChange, Settlement};
 
@@ -37,11 +37,9 @@ impl Ledger {
     ) {
         self.mark_rowed(segment.flight, index);
         let key = segment.key(index);
-        if let Some(module) = self.module_named(name) {
-            let holds = module.holds_key(next);
-            if let (Some(keys), Some(key)) = (&mut module.keys, key) {
-                keys.row_leaves(key, holds, Origin::Memory);
-            }
+        let holds = self.module_named(name).map_or(Holds::Key, |module| module.holds_key(next));
+        if let (Some(keys), Some(key)) = (self.keys_of(name), key) {
+            keys.row_leaves(key, holds, Origin::Memory);
         }
         self.settlement.rows.push(NewRow {
             event_id: segment.events[index as usize].id,
@@ -72,11 +70,9 @@ impl Ledger {
     /// A claimed row has an outcome, whether it was in a flight or not.
     pub(super) fn change_claimed(&mut self, name: &Arc<str>, row: &Claimed, next: Next, failure: Option<Failure>) {
         let event_id = row.envelope.id;
-        if let Some(module) = self.module_named(name) {
-            let holds = module.holds_key(next);
-            if let (Some(keys), Some(key)) = (&mut module.keys, &row.envelope.metadata.ordering_key) {
-                keys.change_leaves(event_id, key, holds);
-            }
+        let holds = self.module_named(name).map_or(Holds::Key, |module| module.holds_key(next));
+        if let (Some(keys), Some(key)) = (self.keys_of(name), &row.envelope.metadata.ordering_key) {
+            keys.change_leaves(event_id, key, holds);
         }
         self.settlement.changes.push(RowChange {
             event_id,
@@ -90,19 +86,18 @@ impl Ledger {
     /// Says that a settlement is written: claims see its rows from now on.
     pub(crate) fn settled(&mut self, now: Duration, settlement: &Settlement) {
         for row in &settlement.rows {
-            let Some(module) = self.module_named(&row.module) else { continue };
-            if let (Some(keys), Some(key)) = (&mut module.keys, &row.ordering_key) {
+            if let (Some(keys), Some(key)) = (self.keys_of(&row.module), &row.ordering_key) {
                 keys.row_arrived(key, Origin::Memory);
             }
-            if let Next::Pending(delay) = row.next {
+            if let (Next::Pending(delay), Some(module)) = (row.next, self.module_named(&row.module)) {
                 module.due_in(now + delay);
             }
         }
         for change in &settlement.changes {
-            let Some(module) = self.module_named(&change.module) else { continue };
-            if let Some(keys) = &mut module.keys {
+            if let Some(keys) = self.keys_of(&change.module) {
                 keys.change_arrived(change.event_id);
             }
+            let Some(module) = self.module_named(&change.module) else { continue };
             if let Next::Pending(delay) | Next::Untried(delay) = change.next {
                 module.due_in(now + delay);
             }

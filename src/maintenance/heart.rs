@@ -40,11 +40,11 @@ impl Heart {
         if !beat.alive {
             tracing::warn!("this node's lease had ended; what it held may run elsewhere too");
         }
-        self.lease_ordered(&beat).await?;
+        // Adopted rows precede what is published from here on: first they, then the live path.
         for node in &beat.expired {
             self.adopt(*node).await?;
         }
-        Ok(())
+        self.lease_ordered(&beat).await
     }
 
     async fn lease_ordered(&self, beat: &Heartbeat) -> Result<(), StoreError> {

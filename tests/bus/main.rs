@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
+mod effects;
 mod events;
+mod order;
 mod outcomes;
 mod publishing;
+mod supervision;
+#[path = "../common/world.rs"]
 mod world;

@@ -14,6 +14,7 @@ use crate::envelope::{Envelope, Metadata, Payload};
 use crate::ledger::HeldKeys;
 
 /// What the real broker keeps beside the ledger.
+#[expect(clippy::struct_excessive_bools, reason = "what is under way, each on its own")]
 pub(super) struct Broker {
     /// Events and settlements share a transaction.
     pub(super) one_writer: bool,
@@ -150,7 +151,7 @@ impl World {
         }
         for dispatch in self.ledger.take_dispatches(self.now) {
             self.check_dispatch(&dispatch);
-            self.assign(dispatch);
+            self.assign(&dispatch);
         }
         for dead in self.ledger.take_dead() {
             self.record_dead(&dead);
@@ -295,6 +296,7 @@ impl World {
         let Some(admission) = admission else { return };
         let _events = self.ledger.refused(admission);
         if result == CommitResult::Ambiguous {
+            self.ledger.rows_appeared(self.now);
             // Nobody has these events yet: the mark stays below them until they are rows.
             self.broker.guards.extend(seqs.first());
             let delay = self.millis(0..500);

@@ -23,6 +23,7 @@ impl World {
                 45..55 => self.remove_or_host(),
                 55..65 => self.lease(),
                 65..75 => {
+                    self.say(|| "redrives".to_owned());
                     if self.redrive() > 0 {
                         self.ledger.rows_appeared(self.now);
                     }

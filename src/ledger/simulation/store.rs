@@ -48,6 +48,9 @@ impl Row {
     }
 }
 
+/// A module with rows that wait, and until when they do.
+pub(super) type Due = (Arc<str>, Duration);
+
 /// The tables.
 #[derive(Default)]
 pub(super) struct ModelStore {
@@ -228,7 +231,7 @@ impl ModelStore {
     }
 
     /// Modules with rows that wait, and those with a row that is to be claimed alone.
-    pub(super) fn poll(&self, now: Duration) -> (Vec<(Arc<str>, Duration)>, Vec<Arc<str>>) {
+    pub(super) fn poll(&self, now: Duration) -> (Vec<Due>, Vec<Arc<str>>) {
         let (mut due, mut alone) = (Vec::new(), Vec::new());
         for (module, rows) in &self.rows {
             let waiting = rows.iter().filter(|(_, row)| row.state == DeliveryState::Pending && row.owner.is_none());

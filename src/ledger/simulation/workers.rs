@@ -76,7 +76,7 @@ impl World {
         self.schedule(delay, Happening::Ready(worker));
     }
 
-    pub(super) fn assign(&mut self, dispatch: Dispatch) {
+    pub(super) fn assign(&mut self, dispatch: &Dispatch) {
         let id = dispatch.worker;
         self.say(|| format!("gives {id:?} {:?}", dispatch.segments.iter().map(|segment| (segment.flight, segment.from, segment.to)).collect::<Vec<_>>()));
         let worker = self.workers.get_mut(&(id.module, id.index)).expect("a ready worker is alive");
@@ -203,7 +203,7 @@ impl World {
             exceptions: answer.exceptions,
             rest,
         };
-        self.schedule(at - self.now, Happening::Report(report, answer.good));
+        self.schedule(at.saturating_sub(self.now), Happening::Report(report, answer.good));
         at
     }
 

@@ -1,0 +1,15 @@
+//! The binary `stentor`, as a script sees it: arguments in; output, errors and exit codes out.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
+
+#[path = "../reactions/world.rs"]
+#[allow(dead_code, unused_imports, reason = "the databases are shared with the tests of the modules")]
+mod world;
+
+mod bad_input;
+mod binary;
+mod databases;
+mod files;
+mod operating;
+mod reading;
+mod service;
