@@ -1,14 +1,15 @@
 //! Follows what an event caused, until nothing of it is left to do.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stentor::audit::{EventFilter, EventRecord, EventState, PAGE_MAX};
 use stentor::{Client, StoreError};
-use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
-/// How often the store is asked.
-const POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// The shortest pause between two questions to the store.
+const PAUSE_MIN: Duration = Duration::from_millis(2);
+/// The longest one.
+const PAUSE_MAX: Duration = Duration::from_millis(250);
 
 /// Waits until every event of the chain that `correlation_id` names is processed.
 ///
@@ -25,14 +26,12 @@ pub async fn settled(client: &Client, correlation_id: Uuid) -> Result<(), StoreE
         correlation_id: Some(correlation_id),
         ..EventFilter::default()
     };
-    let mut tick = tokio::time::interval(POLL_INTERVAL);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tick.tick().await;
-        if client.events(&open, None, 1).await?.items.is_empty() {
-            return Ok(());
-        }
+    let start = Instant::now();
+    while !client.events(&open, None, 1).await?.items.is_empty() {
+        // A tenth of the time so far: short chains are noticed at once, long ones are not slowed down by questions.
+        tokio::time::sleep((start.elapsed() / 10).clamp(PAUSE_MIN, PAUSE_MAX)).await;
     }
+    Ok(())
 }
 
 /// Returns every event of the chain that `correlation_id` names, oldest first.

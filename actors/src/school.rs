@@ -74,13 +74,13 @@ impl School {
 
     /// Returns the required topics of the course that `student` attends, by student number.
     pub fn required_topics(&self, student: u32) -> impl Iterator<Item = Uuid> + '_ {
-        (0..REQUIRED_TOPICS).map(move |topic| self.topic(Self::course_of(student), topic))
+        (0..REQUIRED_TOPICS).map(move |topic| self.topic(course_of(student), topic))
     }
 
     /// Returns the course that `student` attends, by student number.
     #[must_use]
     pub fn course_id(&self, student: u32) -> Uuid {
-        self.id("course", Self::course_of(student))
+        self.id("course", course_of(student))
     }
 
     /// Returns the pattern, for SQL's `LIKE`, of the e-mail addresses of everyone who began with `role`.
@@ -126,16 +126,12 @@ impl School {
 
     fn completion(&self, student: u32, topic: u32) -> TopicCompleted {
         let user_id = self.student(student);
-        let topic_id = self.topic(Self::course_of(student), topic);
+        let topic_id = self.topic(course_of(student), topic);
         TopicCompleted { user_id, topic_id, score: score(user_id, topic_id) }
     }
 
     fn student(&self, student: u32) -> Uuid {
         self.id("student", student)
-    }
-
-    fn course_of(student: u32) -> u32 {
-        student % COURSES
     }
 
     fn topic(&self, course: u32, topic: u32) -> Uuid {
@@ -147,6 +143,11 @@ impl School {
         let name = format!("stentor/school/{}/{kind}/{number}", self.seed);
         Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes())
     }
+}
+
+/// Returns the number of the course that a student attends.
+fn course_of(student: u32) -> u32 {
+    student % COURSES
 }
 
 /// Returns a passing score with one decimal, 60 to 100, derived from who and what.

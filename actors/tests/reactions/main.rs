@@ -4,8 +4,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::cast_possible_wrap,
-    missing_docs,
-    reason = "tests"
+    reason = "what fails here fails the test"
 )]
 
 mod academy;
