@@ -115,13 +115,7 @@ pub(crate) struct Breaker {
 
 impl Breaker {
     pub(crate) fn new(policy: BreakerPolicy) -> Self {
-        Self {
-            open_for: policy.open_for,
-            policy,
-            buckets: VecDeque::new(),
-            open_until: None,
-            opens: 0,
-        }
+        Self { open_for: policy.open_for, policy, buckets: VecDeque::new(), open_until: None, opens: 0 }
     }
 
     pub(crate) fn state(&self, now: Duration) -> BreakerState {
@@ -187,9 +181,10 @@ impl Breaker {
 
     #[expect(clippy::cast_precision_loss, reason = "a ratio of counts far below 2^52")]
     fn is_over_the_line(&self) -> bool {
-        let (calls, failures) = self.buckets.iter().fold((0, 0), |(calls, failures), bucket| {
-            (calls + bucket.calls, failures + bucket.failures)
-        });
+        let (calls, failures) = self
+            .buckets
+            .iter()
+            .fold((0, 0), |(calls, failures), bucket| (calls + bucket.calls, failures + bucket.failures));
         calls >= self.policy.min_calls && failures as f64 >= self.policy.failure_ratio * calls as f64
     }
 

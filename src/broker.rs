@@ -44,16 +44,26 @@ pub(crate) enum Input {
     EventsCommitted(Box<EventsCommitted>),
     Report(Report),
     WorkerReady(WorkerId, Addr<Worker>),
-    WorkerDied { worker: WorkerId, message: String },
+    WorkerDied {
+        worker: WorkerId,
+        message: String,
+    },
     Build(WorkerId),
     Polled(Poll),
-    Claimed { module: ModuleId, request: ClaimRequest, result: Result<ClaimBatch, StoreError> },
+    Claimed {
+        module: ModuleId,
+        request: ClaimRequest,
+        result: Result<ClaimBatch, StoreError>,
+    },
     Finished(Vec<Uuid>),
     /// Somebody else wrote rows: an adoption, or events from outside.
     RowsAppeared,
     /// What became of a doubtful commit is known; its guard may go.
     Rescued(i64),
-    Watch { id: Uuid, reply: oneshot::Sender<()> },
+    Watch {
+        id: Uuid,
+        reply: oneshot::Sender<()>,
+    },
     LowWater(oneshot::Sender<i64>),
     Control(Control),
 }

@@ -198,7 +198,9 @@ impl Inner {
         self.services.inbox.push(Input::Control(Control::Shutdown { deadline, reply }));
         let patience = deadline + self.write_down_max;
         if tokio::time::timeout(patience, answer).await.is_err() {
-            tracing::error!("the broker did not stop in time; what it held is delivered again at the next start");
+            tracing::error!(
+                "the broker did not stop in time; what it held is delivered again at the next start"
+            );
         }
         for task in &self.loops {
             task.abort();

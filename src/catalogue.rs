@@ -77,9 +77,7 @@ impl TypeInfo {
 
     /// Decodes the payload of `envelope`, at most once for all who ask.
     pub(crate) fn decode<'e>(&self, envelope: &'e Envelope) -> &'e Decoded {
-        envelope
-            .payload
-            .decoded_or(|json| (self.decode)(json, envelope.schema_version))
+        envelope.payload.decoded_or(|json| (self.decode)(json, envelope.schema_version))
     }
 
     /// Checks that `json`, written in the current version, fits the type.
@@ -112,11 +110,9 @@ impl Catalogue {
 
     pub(crate) fn insert(&mut self, info: TypeInfo) -> Result<(), TypeClash> {
         match self.types.get(info.event_type) {
-            Some(known) if known.rust_type != info.rust_type => Err(TypeClash {
-                event_type: info.event_type,
-                first: known.rust_type,
-                second: info.rust_type,
-            }),
+            Some(known) if known.rust_type != info.rust_type => {
+                Err(TypeClash { event_type: info.event_type, first: known.rust_type, second: info.rust_type })
+            }
             Some(_) => Ok(()),
             None => {
                 self.types.insert(info.event_type, info);
@@ -138,25 +134,16 @@ impl Catalogue {
 }
 
 fn decode<E: Event>(json: &str, stored: u32) -> Decoded {
-    typed::<E>(json, stored)
-        .map(|event| Arc::new(event) as _)
-        .map_err(Arc::new)
+    typed::<E>(json, stored).map(|event| Arc::new(event) as _).map_err(Arc::new)
 }
 
 fn typed<E: Event>(json: &str, stored: u32) -> Result<E, DecodeError> {
-    let shape = |source| DecodeError::Shape {
-        event_type: E::TYPE,
-        source,
-    };
+    let shape = |source| DecodeError::Shape { event_type: E::TYPE, source };
     if stored == E::SCHEMA_VERSION {
         return serde_json::from_str(json).map_err(shape);
     }
     if stored > E::SCHEMA_VERSION {
-        return Err(DecodeError::Newer {
-            event_type: E::TYPE,
-            stored,
-            known: E::SCHEMA_VERSION,
-        });
+        return Err(DecodeError::Newer { event_type: E::TYPE, stored, known: E::SCHEMA_VERSION });
     }
     let mut payload: Value = serde_json::from_str(json).map_err(shape)?;
     for version in stored..E::SCHEMA_VERSION {

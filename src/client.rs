@@ -5,12 +5,16 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
-use crate::audit::{DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, ModuleRecord, Page};
+use crate::audit::{
+    DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, ModuleRecord, Page,
+};
 use crate::catalogue::Catalogue;
 use crate::delivery::{Route, Routed};
 use crate::publication::{PAYLOAD_BYTES_MAX, PublishError, RawEvent};
 use crate::services::Services;
-use crate::store::{CommitError, MigrationSet, MigrationStatus, Store, StoreError, StoreOptions, BUS_MIGRATIONS};
+use crate::store::{
+    BUS_MIGRATIONS, CommitError, MigrationSet, MigrationStatus, Store, StoreError, StoreOptions,
+};
 
 /// A connection to a bus's database from any process: never a node itself.
 ///
@@ -55,10 +59,7 @@ impl Client {
     }
 
     pub(crate) fn of(services: &Services) -> Self {
-        Self {
-            store: services.store.clone(),
-            payload_bytes_max: services.payload_bytes_max,
-        }
+        Self { store: services.store.clone(), payload_bytes_max: services.payload_bytes_max }
     }
 
     /// Stores events, all or none, checked against `catalogue`.
@@ -69,22 +70,28 @@ impl Client {
     ///
     /// Fails, with the position of the event, if one breaks a limit, does not fit its type or has an id
     /// that is taken; nothing is stored then.
-    pub async fn publish(&self, events: Vec<RawEvent>, catalogue: &Catalogue) -> Result<Vec<Submitted>, (usize, PublishError)> {
+    pub async fn publish(
+        &self,
+        events: Vec<RawEvent>,
+        catalogue: &Catalogue,
+    ) -> Result<Vec<Submitted>, (usize, PublishError)> {
         let route = Arc::new(Route::none());
         let mut routed = Vec::with_capacity(events.len());
         for (position, event) in events.into_iter().enumerate() {
-            let submission = event.seal(catalogue, self.payload_bytes_max).map_err(|error| (position, error))?;
-            routed.push(Routed {
-                envelope: submission.envelope.into(),
-                route: Arc::clone(&route),
-            });
+            let submission =
+                event.seal(catalogue, self.payload_bytes_max).map_err(|error| (position, error))?;
+            routed.push(Routed { envelope: submission.envelope.into(), route: Arc::clone(&route) });
         }
         let ids: Vec<Uuid> = routed.iter().map(|event| event.envelope.id).collect();
         let known = self.insert(routed, &ids).await?;
         Ok(ids.into_iter().map(|id| Submitted { id, duplicate: known.contains(&id) }).collect())
     }
 
-    async fn insert(&self, mut routed: Vec<Routed>, ids: &[Uuid]) -> Result<Vec<Uuid>, (usize, PublishError)> {
+    async fn insert(
+        &self,
+        mut routed: Vec<Routed>,
+        ids: &[Uuid],
+    ) -> Result<Vec<Uuid>, (usize, PublishError)> {
         let mut known = Vec::new();
         let mut seen = std::collections::HashSet::new();
         routed.retain(|event| seen.insert(event.envelope.id));
@@ -119,7 +126,12 @@ impl Client {
     /// # Errors
     ///
     /// Fails if the store fails.
-    pub async fn events(&self, filter: &EventFilter, cursor: Option<i64>, limit: u32) -> Result<Page<EventRecord>, StoreError> {
+    pub async fn events(
+        &self,
+        filter: &EventFilter,
+        cursor: Option<i64>,
+        limit: u32,
+    ) -> Result<Page<EventRecord>, StoreError> {
         self.store.events(filter, cursor, limit).await
     }
 
@@ -138,7 +150,11 @@ impl Client {
     /// # Errors
     ///
     /// Fails if the store fails.
-    pub async fn deliveries(&self, filter: &DeliveryFilter, limit: u32) -> Result<Vec<DeliveryRecord>, StoreError> {
+    pub async fn deliveries(
+        &self,
+        filter: &DeliveryFilter,
+        limit: u32,
+    ) -> Result<Vec<DeliveryRecord>, StoreError> {
         self.store.deliveries(filter, limit).await
     }
 
@@ -167,7 +183,11 @@ impl Client {
     /// # Errors
     ///
     /// Fails if the store fails.
-    pub async fn replayable(&self, event: Option<Uuid>, filter: &EventFilter) -> Result<Vec<Uuid>, StoreError> {
+    pub async fn replayable(
+        &self,
+        event: Option<Uuid>,
+        filter: &EventFilter,
+    ) -> Result<Vec<Uuid>, StoreError> {
         self.store.replayable(event, filter).await
     }
 
@@ -243,7 +263,10 @@ impl Client {
     /// # Errors
     ///
     /// Fails if a schema is newer than this build.
-    pub async fn migration_status(&self, sets: &[&'static MigrationSet]) -> Result<Vec<MigrationStatus>, StoreError> {
+    pub async fn migration_status(
+        &self,
+        sets: &[&'static MigrationSet],
+    ) -> Result<Vec<MigrationStatus>, StoreError> {
         let mut status = self.store.migration_status(&BUS_MIGRATIONS).await?;
         for set in sets {
             status.extend(self.store.migration_status(set).await?);

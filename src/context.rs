@@ -87,10 +87,7 @@ impl Context<'_> {
     /// # Errors
     ///
     /// Fails if the event breaks a limit of the bus.
-    pub fn publish<E: Event>(
-        &mut self,
-        event: impl Into<Publication<E>>,
-    ) -> Result<Uuid, PublishError> {
+    pub fn publish<E: Event>(&mut self, event: impl Into<Publication<E>>) -> Result<Uuid, PublishError> {
         const { assert_event_type::<E>() };
         let mut submission = event.into().seal(self.services.payload_bytes_max)?;
         let metadata = &mut submission.envelope.metadata;

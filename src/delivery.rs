@@ -30,11 +30,7 @@ pub struct Route {
 impl Route {
     /// Returns the route of events that a node is yet to route.
     pub(crate) fn none() -> Self {
-        Self {
-            id: 0,
-            event_type: "".into(),
-            modules: Vec::new(),
-        }
+        Self { id: 0, event_type: "".into(), modules: Vec::new() }
     }
 
     pub(crate) fn stored_id(&self) -> Option<i64> {

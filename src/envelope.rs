@@ -67,18 +67,12 @@ impl Payload {
     /// Wraps JSON text that came from a store or from outside.
     #[must_use]
     pub fn from_json(json: impl Into<Box<str>>) -> Self {
-        Self {
-            json: json.into(),
-            decoded: OnceLock::new(),
-        }
+        Self { json: json.into(), decoded: OnceLock::new() }
     }
 
     /// Wraps a value of this process together with its JSON: it is never decoded.
     pub(crate) fn from_value(json: Box<str>, value: Arc<dyn Any + Send + Sync>) -> Self {
-        Self {
-            json,
-            decoded: OnceLock::from(Ok(value)),
-        }
+        Self { json, decoded: OnceLock::from(Ok(value)) }
     }
 
     /// Returns the payload's JSON text.

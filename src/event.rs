@@ -62,10 +62,7 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// delivery then becomes a dead letter that says so.
     fn upcast(version: u32, payload: Value) -> Result<Value, UpcastError> {
         let _unused = payload;
-        Err(UpcastError::new(format!(
-            "{} has no upcast from version {version}",
-            Self::TYPE
-        )))
+        Err(UpcastError::new(format!("{} has no upcast from version {version}", Self::TYPE)))
     }
 }
 
@@ -79,9 +76,7 @@ pub struct UpcastError {
 impl UpcastError {
     /// Makes an error that carries `reason` into the dead letter.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self {
-            reason: reason.into(),
-        }
+        Self { reason: reason.into() }
     }
 }
 
@@ -157,8 +152,17 @@ mod tests {
             assert!(is_event_type(good), "{good}");
         }
         for bad in [
-            "graduation", "place_candidate", "Course.graduated", "course.", ".graduated",
-            "course..graduated", "course.graduated.twice", "course graduated", "1a.b", "a.1b", "",
+            "graduation",
+            "place_candidate",
+            "Course.graduated",
+            "course.",
+            ".graduated",
+            "course..graduated",
+            "course.graduated.twice",
+            "course graduated",
+            "1a.b",
+            "a.1b",
+            "",
         ] {
             assert!(!is_event_type(bad), "{bad}");
         }

@@ -20,10 +20,7 @@ pub(crate) struct Inbox<T> {
 
 impl<T> Inbox<T> {
     pub(crate) fn new() -> Self {
-        Self {
-            queue: Mutex::new(Vec::new()),
-            reader: OnceLock::new(),
-        }
+        Self { queue: Mutex::new(Vec::new()), reader: OnceLock::new() }
     }
 
     /// Names the actor that reads, once; what was queued before then waits for this.

@@ -103,7 +103,9 @@ pub(crate) fn route_unrouted(services: &Arc<Services>) {
             match services.store.route_unrouted(BATCH).await {
                 Ok(routed) if routed == BATCH => {}
                 Ok(_) => break,
-                Err(error) => break tracing::error!(%error, "events from outside could not be routed; trying again"),
+                Err(error) => {
+                    break tracing::error!(%error, "events from outside could not be routed; trying again");
+                }
             }
         }
         services.routing.store(false, Ordering::Release);
@@ -131,7 +133,12 @@ pub(crate) fn rescue(services: Arc<Services>, ids: Vec<Uuid>, guard: i64) {
         loop {
             match services.store.rescue(services.node, &ids).await {
                 Ok(0) => break,
-                Ok(rescued) => break tracing::warn!(rescued, "events were stored by a commit that seemed to fail; they are delivered"),
+                Ok(rescued) => {
+                    break tracing::warn!(
+                        rescued,
+                        "events were stored by a commit that seemed to fail; they are delivered"
+                    );
+                }
                 Err(error) => tracing::warn!(%error, "a doubtful commit could not be looked up yet"),
             }
             tokio::time::sleep(RESCUE_EVERY).await;

@@ -40,10 +40,7 @@ pub trait Module: Sized + Send + 'static {
 ///
 /// One delivery at a time runs per worker. The future need not be `Send`: a
 /// worker never leaves its thread.
-#[allow(
-    async_fn_in_trait,
-    reason = "a handler runs on one arbiter, so no auto trait is asked of its future"
-)]
+#[allow(async_fn_in_trait, reason = "a handler runs on one arbiter, so no auto trait is asked of its future")]
 pub trait Handle<E: Event>: Module {
     /// Reacts to `event`; returning `Ok` acknowledges the delivery.
     ///
@@ -65,17 +62,13 @@ pub(crate) struct Handler<M> {
 
 impl<M> std::fmt::Debug for Subscriptions<M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list()
-            .entries(self.handlers.iter().map(|handler| handler.info.event_type))
-            .finish()
+        f.debug_list().entries(self.handlers.iter().map(|handler| handler.info.event_type)).finish()
     }
 }
 
 impl<M: Module> Subscriptions<M> {
     pub(crate) fn collect() -> Arc<[Handler<M>]> {
-        let mut on = Self {
-            handlers: Vec::new(),
-        };
+        let mut on = Self { handlers: Vec::new() };
         M::subscriptions(&mut on);
         on.handlers.into()
     }
@@ -87,10 +80,7 @@ impl<M: Module> Subscriptions<M> {
     {
         let info = TypeInfo::of::<E>();
         if self.handlers.iter().all(|known| known.info.event_type != info.event_type) {
-            self.handlers.push(Handler {
-                info,
-                run: run_handler::<M, E>,
-            });
+            self.handlers.push(Handler { info, run: run_handler::<M, E> });
         }
     }
 }

@@ -37,11 +37,7 @@ impl<E: Event> From<E> for Publication<E> {
 impl<E: Event> Publication<E> {
     /// Wraps `event`, with no metadata yet.
     pub fn new(event: E) -> Self {
-        Self {
-            event,
-            id: None,
-            metadata: Metadata::default(),
-        }
+        Self { event, id: None, metadata: Metadata::default() }
     }
 
     /// Chooses the event's id: publishing the same id twice stores the event once.
@@ -164,10 +160,7 @@ impl Submission {
             metadata,
             payload,
         };
-        Self {
-            envelope,
-            id_given: id.is_some(),
-        }
+        Self { envelope, id_given: id.is_some() }
     }
 }
 
@@ -188,7 +181,9 @@ pub enum PublishError {
     #[error("event cannot be written as JSON: {0}")]
     Serialize(#[source] serde_json::Error),
     /// The payload is too large.
-    #[error("payload has {bytes} bytes, at most {bytes_max} are allowed; publish an id and let handlers query the rest")]
+    #[error(
+        "payload has {bytes} bytes, at most {bytes_max} are allowed; publish an id and let handlers query the rest"
+    )]
     TooLarge {
         /// The payload's size.
         bytes: usize,
@@ -225,10 +220,7 @@ pub enum PublishError {
 
 fn check_payload(json: &str, bytes_max: usize) -> Result<(), PublishError> {
     if json.len() > bytes_max {
-        return Err(PublishError::TooLarge {
-            bytes: json.len(),
-            bytes_max,
-        });
+        return Err(PublishError::TooLarge { bytes: json.len(), bytes_max });
     }
     let (mut depth, mut in_string) = (0_usize, false);
     let mut rest = json.as_bytes();
@@ -267,11 +259,7 @@ fn check_metadata(mut metadata: Metadata) -> Result<Metadata, PublishError> {
     for (field, text, bytes_max) in limited {
         let Some(text) = text else { continue };
         if text.len() > bytes_max {
-            return Err(PublishError::MetadataTooLong {
-                field,
-                bytes: text.len(),
-                bytes_max,
-            });
+            return Err(PublishError::MetadataTooLong { field, bytes: text.len(), bytes_max });
         }
         if text.contains('\0') {
             return Err(PublishError::Nul(field));

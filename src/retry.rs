@@ -16,11 +16,7 @@ pub struct RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self {
-            max_attempts: 10,
-            initial_delay: Duration::from_secs(1),
-            max_delay: Duration::from_hours(1),
-        }
+        Self { max_attempts: 10, initial_delay: Duration::from_secs(1), max_delay: Duration::from_hours(1) }
     }
 }
 

@@ -17,11 +17,7 @@ pub(crate) struct Routes {
 
 impl Routes {
     pub(crate) fn new(store: Store) -> Self {
-        Self {
-            store,
-            by_type: RwLock::new(HashMap::new()),
-            version: AtomicI64::new(0),
-        }
+        Self { store, by_type: RwLock::new(HashMap::new()), version: AtomicI64::new(0) }
     }
 
     /// Reads all routes again, after subscriptions have changed here or elsewhere.
@@ -29,10 +25,8 @@ impl Routes {
         let routes = self.store.load_routes().await?;
         let newest = routes.iter().map(|route| route.id).max().unwrap_or(0);
         self.version.fetch_max(newest, Ordering::AcqRel);
-        let by_type = routes
-            .into_iter()
-            .map(|route| (Arc::clone(&route.event_type), Arc::new(route)))
-            .collect();
+        let by_type =
+            routes.into_iter().map(|route| (Arc::clone(&route.event_type), Arc::new(route))).collect();
         *self.by_type.write().unwrap_or_else(PoisonError::into_inner) = by_type;
         Ok(())
     }
@@ -43,11 +37,7 @@ impl Routes {
     }
 
     pub(crate) fn get(&self, event_type: &str) -> Option<Arc<Route>> {
-        self.by_type
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(event_type)
-            .map(Arc::clone)
+        self.by_type.read().unwrap_or_else(PoisonError::into_inner).get(event_type).map(Arc::clone)
     }
 
     /// Returns the route of `event_type`; one without targets is stored at its first use.

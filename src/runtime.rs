@@ -30,12 +30,8 @@ const LINGER: Duration = Duration::from_millis(500);
 impl Runtime {
     pub(crate) fn start() -> io::Result<Self> {
         let (ready, answer) = std::sync::mpsc::channel();
-        std::thread::Builder::new()
-            .name("stentor".to_owned())
-            .spawn(move || run_system(&ready))?;
-        answer
-            .recv()
-            .unwrap_or_else(|_| Err(io::Error::other("the bus's thread ended while starting")))
+        std::thread::Builder::new().name("stentor".to_owned()).spawn(move || run_system(&ready))?;
+        answer.recv().unwrap_or_else(|_| Err(io::Error::other("the bus's thread ended while starting")))
     }
 
     /// Starts a thread for actors.

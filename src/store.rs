@@ -35,9 +35,9 @@ pub use transaction::Transaction;
 
 pub(crate) use claims::{ClaimBatch, Poll};
 pub(crate) use commit::{Commit, CommitDone, CommitError, Duplicate};
+pub(crate) use migrations::BUS as BUS_MIGRATIONS;
 pub(crate) use nodes::{Heartbeat, Registered};
 pub(crate) use outbox::insert_unrouted;
-pub(crate) use migrations::BUS as BUS_MIGRATIONS;
 pub(crate) use rows::Receipt;
 
 use connection::{Connection, Pool};
@@ -89,7 +89,9 @@ pub enum StoreError {
         holder: String,
     },
     /// The schema was made by a newer build.
-    #[error("the database's schema has version {found}, this build knows up to {known}; deploy the newer build")]
+    #[error(
+        "the database's schema has version {found}, this build knows up to {known}; deploy the newer build"
+    )]
     SchemaNewer {
         /// The version in the database.
         found: i64,

@@ -39,7 +39,10 @@ pub(crate) struct Definition {
 
 impl std::fmt::Debug for Definition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Definition").field("name", &self.name).field("types", &self.types).finish_non_exhaustive()
+        f.debug_struct("Definition")
+            .field("name", &self.name)
+            .field("types", &self.types)
+            .finish_non_exhaustive()
     }
 }
 
@@ -81,12 +84,7 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     /// Makes a supervisor that shares `shared_threads` threads among all modules without one of their own.
     pub(crate) fn new(services: Arc<Services>, shared_threads: usize) -> Self {
-        Self {
-            services,
-            shared_threads: shared_threads.max(1),
-            threads: Vec::new(),
-            workers: HashMap::new(),
-        }
+        Self { services, shared_threads: shared_threads.max(1), threads: Vec::new(), workers: HashMap::new() }
     }
 
     /// Builds a worker; it says itself when it is ready, or that its factory failed.
@@ -102,12 +100,7 @@ impl Supervisor {
             limiter: definition.limiter.clone(),
             marker: Arc::clone(&marker),
         });
-        let placed = Placed {
-            thread,
-            marker,
-            addr: None,
-            timeout: definition.options.timeout,
-        };
+        let placed = Placed { thread, marker, addr: None, timeout: definition.options.timeout };
         self.workers.insert(id, placed);
         let factory = Arc::clone(&definition.factory);
         self.threads[thread].arbiter.spawn_fn(move || {
@@ -163,10 +156,7 @@ impl Supervisor {
                 !self.threads[thread].abandoned && self.threads[thread].silent_for(now) > SILENT_MAX
             })
             .collect();
-        silent
-            .into_iter()
-            .flat_map(|thread| self.isolate(thread, now))
-            .collect()
+        silent.into_iter().flat_map(|thread| self.isolate(thread, now)).collect()
     }
 
     fn isolate(&mut self, thread: usize, now: Duration) -> Vec<Lost> {
@@ -180,26 +170,21 @@ impl Supervisor {
             return Vec::new();
         };
         if self.threads[thread].owner != Some(culprit.module) {
-            tracing::error!(?culprit, "a handler blocks its thread; it keeps the thread, the modules that shared it move");
+            tracing::error!(
+                ?culprit,
+                "a handler blocks its thread; it keeps the thread, the modules that shared it move"
+            );
             self.threads[thread].owner = Some(culprit.module);
         }
         let mut lost: Vec<Lost> = self
             .workers
             .iter()
             .filter(|(id, placed)| on_thread(placed) && **id != culprit)
-            .map(|(id, _)| Lost {
-                worker: *id,
-                end: WorkerEnd::Collateral,
-                culprit: None,
-            })
+            .map(|(id, _)| Lost { worker: *id, end: WorkerEnd::Collateral, culprit: None })
             .collect();
         if self.threads[thread].silent_for(now) > timeout {
             self.threads[thread].abandoned = true;
-            lost.push(Lost {
-                worker: culprit,
-                end: WorkerEnd::Blocked,
-                culprit: Some(delivery),
-            });
+            lost.push(Lost { worker: culprit, end: WorkerEnd::Blocked, culprit: Some(delivery) });
         }
         lost
     }
@@ -209,7 +194,9 @@ impl Supervisor {
         let candidates = self.threads_of(owner);
         let enough = if own_thread { usize::MAX } else { self.shared_threads };
         match candidates.iter().copied().min_by_key(|thread| self.load(*thread)) {
-            Some(thread) if candidates.len() >= enough || (own_thread && self.load(thread) == 0) => Ok(thread),
+            Some(thread) if candidates.len() >= enough || (own_thread && self.load(thread) == 0) => {
+                Ok(thread)
+            }
             _ => self.start_thread(owner),
         }
     }
@@ -233,12 +220,7 @@ impl Supervisor {
                 beat.store(millis(services.runtime.now()), Ordering::Relaxed);
             }
         });
-        self.threads.push(Thread {
-            arbiter,
-            pulse,
-            owner,
-            abandoned: false,
-        });
+        self.threads.push(Thread { arbiter, pulse, owner, abandoned: false });
         Ok(self.threads.len() - 1)
     }
 }
@@ -266,10 +248,8 @@ async fn live(host: Arc<Host>, factory: Factory) {
     if let Err(error) = actix_rt::spawn(life).await
         && let Ok(panic) = error.try_into_panic()
     {
-        host.services.inbox.push(Input::WorkerDied {
-            worker: host.id,
-            message: panic_message(panic.as_ref()),
-        });
+        host.services
+            .inbox
+            .push(Input::WorkerDied { worker: host.id, message: panic_message(panic.as_ref()) });
     }
 }
-

@@ -59,7 +59,12 @@ impl Host {
 /// A module's state with its handlers, its type erased.
 pub(crate) trait Hosted {
     /// Runs `segment` through the handler of its type; `None` if the module has none.
-    fn run<'a>(&'a mut self, host: &'a Host, segment: &'a Segment, tally: &'a mut Tally) -> Option<RunFuture<'a>>;
+    fn run<'a>(
+        &'a mut self,
+        host: &'a Host,
+        segment: &'a Segment,
+        tally: &'a mut Tally,
+    ) -> Option<RunFuture<'a>>;
 }
 
 /// A value of the module `M` in its worker.
@@ -69,16 +74,15 @@ pub(crate) struct HostedModule<M> {
 }
 
 impl<M: Module> Hosted for HostedModule<M> {
-    fn run<'a>(&'a mut self, host: &'a Host, segment: &'a Segment, tally: &'a mut Tally) -> Option<RunFuture<'a>> {
+    fn run<'a>(
+        &'a mut self,
+        host: &'a Host,
+        segment: &'a Segment,
+        tally: &'a mut Tally,
+    ) -> Option<RunFuture<'a>> {
         let event_type = &*segment.events.first()?.event_type;
         let handler = self.handlers.iter().find(|handler| handler.info.event_type == event_type)?;
-        let run = Run {
-            host,
-            segment,
-            info: handler.info,
-            tally,
-            next: segment.from,
-        };
+        let run = Run { host, segment, info: handler.info, tally, next: segment.from };
         Some((handler.run)(&mut self.module, run))
     }
 }
@@ -95,11 +99,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(host: Arc<Host>, state: Box<dyn Hosted>) -> Self {
-        Self {
-            host,
-            state: Some(state),
-            tally: Tally::default(),
-        }
+        Self { host, state: Some(state), tally: Tally::default() }
     }
 }
 
@@ -192,17 +192,10 @@ fn refuse(host: &Host, segment: &Segment, tally: &mut Tally) {
         tally.exceptions.push(Exception {
             flight: segment.flight,
             index,
-            outcome: Outcome::Failed(Failure {
-                kind: FailureKind::Fatal,
-                message: message.clone(),
-            }),
+            outcome: Outcome::Failed(Failure { kind: FailureKind::Fatal, message: message.clone() }),
         });
     }
-    tally.done.push(Span {
-        flight: segment.flight,
-        from: segment.from,
-        to: segment.to,
-    });
+    tally.done.push(Span { flight: segment.flight, from: segment.from, to: segment.to });
 }
 
 /// Drops a module's state; a panic in its `Drop` ends here.

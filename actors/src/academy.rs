@@ -1,8 +1,8 @@
 //! The academy: students complete topics and pass quizzes, and graduate.
 
 use stentor::{
-    Bus, Context, Fatal, Handle, HandlerError, Module, ModuleOptions, Publication, PublishError, Receipt, Subscriptions,
-    Transaction, args,
+    Bus, Context, Fatal, Handle, HandlerError, Module, ModuleOptions, Publication, PublishError, Receipt,
+    Subscriptions, Transaction, args,
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -50,22 +50,19 @@ pub enum CompleteTopicError {
 /// # Errors
 ///
 /// Fails if `score` is not between 0 and 100, or the event cannot be published.
-pub async fn complete_topic(bus: &Bus, user: Uuid, topic: Uuid, score: f64) -> Result<Receipt, CompleteTopicError> {
+pub async fn complete_topic(
+    bus: &Bus,
+    user: Uuid,
+    topic: Uuid,
+    score: f64,
+) -> Result<Receipt, CompleteTopicError> {
     check_score(score)?;
-    let completed = TopicCompleted {
-        user_id: user,
-        topic_id: topic,
-        score,
-    };
+    let completed = TopicCompleted { user_id: user, topic_id: topic, score };
     Ok(bus.publish(Publication::new(completed).created_by(user)).await?)
 }
 
 fn check_score(score: f64) -> Result<(), ScoreOutOfRange> {
-    if (0.0..=100.0).contains(&score) {
-        Ok(())
-    } else {
-        Err(ScoreOutOfRange(score))
-    }
+    if (0.0..=100.0).contains(&score) { Ok(()) } else { Err(ScoreOutOfRange(score)) }
 }
 
 impl Handle<TopicCompleted> for Academy {
@@ -83,11 +80,7 @@ impl Handle<TopicCompleted> for Academy {
             return Ok(());
         };
         graduate(tx, event.user_id, course, final_score, at).await?;
-        cx.publish(CourseGraduated {
-            user_id: event.user_id,
-            course_id: course,
-            final_score,
-        })?;
+        cx.publish(CourseGraduated { user_id: event.user_id, course_id: course, final_score })?;
         Ok(())
     }
 }
@@ -101,10 +94,9 @@ async fn record_completion(
     const RECORD: &str = "INSERT INTO topic_completions (user_id, topic_id, score, completed_at)
         VALUES ($1, $2, $3, $4) ON CONFLICT (user_id, topic_id) DO NOTHING";
     let TopicCompleted { user_id, topic_id, score } = *event;
-    let recorded = tx
-        .execute(RECORD, args![user_id, topic_id, score, at])
-        .await
-        .map_err(|error| unknown(error, || format!("student {user_id} or topic {topic_id} does not exist")))?;
+    let recorded = tx.execute(RECORD, args![user_id, topic_id, score, at]).await.map_err(|error| {
+        unknown(error, || format!("student {user_id} or topic {topic_id} does not exist"))
+    })?;
     Ok(recorded > 0)
 }
 
@@ -168,9 +160,9 @@ impl Handle<QuizPassed> for Academy {
         let QuizPassed { user_id, quiz_id, score } = *event;
         let at = cx.envelope().created_at;
         let tx = cx.transaction().await?;
-        tx.execute(RECORD, args![user_id, quiz_id, score, at])
-            .await
-            .map_err(|error| unknown(error, || format!("student {user_id} or quiz {quiz_id} does not exist")))?;
+        tx.execute(RECORD, args![user_id, quiz_id, score, at]).await.map_err(|error| {
+            unknown(error, || format!("student {user_id} or quiz {quiz_id} does not exist"))
+        })?;
         Ok(())
     }
 }

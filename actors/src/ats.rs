@@ -20,7 +20,8 @@ impl Module for Ats {
 impl Handle<CourseGraduated> for Ats {
     async fn handle(&mut self, event: &CourseGraduated, cx: &mut Context<'_>) -> Result<(), HandlerError> {
         // Whoever has a status is a candidate already, and may even be placed by now.
-        const TO_BENCH: &str = "UPDATE user_profiles SET candidate_status = 'bench', candidate_available_from = $2
+        const TO_BENCH: &str =
+            "UPDATE user_profiles SET candidate_status = 'bench', candidate_available_from = $2
             WHERE id = $1 AND candidate_status IS NULL";
         let at = cx.envelope().created_at;
         let tx = cx.transaction().await?;

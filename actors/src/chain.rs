@@ -41,10 +41,7 @@ pub async fn settled(client: &Client, correlation_id: Uuid) -> Result<(), StoreE
 ///
 /// Fails if the store does.
 pub async fn events(client: &Client, correlation_id: Uuid) -> Result<Vec<EventRecord>, StoreError> {
-    let filter = EventFilter {
-        correlation_id: Some(correlation_id),
-        ..EventFilter::default()
-    };
+    let filter = EventFilter { correlation_id: Some(correlation_id), ..EventFilter::default() };
     let (mut events, mut cursor) = (Vec::new(), None);
     loop {
         let page = client.events(&filter, cursor, PAGE_MAX).await?;

@@ -45,11 +45,7 @@ pub struct DemoOptions {
 
 impl Default for DemoOptions {
     fn default() -> Self {
-        Self {
-            graduates: 25,
-            database: None,
-            keep: None,
-        }
+        Self { graduates: 25, database: None, keep: None }
     }
 }
 
@@ -105,7 +101,9 @@ pub enum DemoError {
     #[error(transparent)]
     Shutdown(#[from] ShutdownError),
     /// Something was still left to do after a long wait.
-    #[error("after {0:?} events are still unprocessed; look for them with `stentor events list --state unprocessed`")]
+    #[error(
+        "after {0:?} events are still unprocessed; look for them with `stentor events list --state unprocessed`"
+    )]
     TimedOut(Duration),
 }
 

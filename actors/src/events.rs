@@ -102,10 +102,7 @@ impl Example for SystemError {
         Self {
             source: "ats".to_owned(),
             error: "database is locked".to_owned(),
-            original_event: OriginalEvent {
-                id: example_id(1),
-                event_type: CourseGraduated::TYPE.to_owned(),
-            },
+            original_event: OriginalEvent { id: example_id(1), event_type: CourseGraduated::TYPE.to_owned() },
         }
     }
 }

@@ -56,7 +56,11 @@ impl Handle<CourseGraduated> for Notifications {
 }
 
 /// Returns the names of a graduate and of the course.
-async fn graduation(tx: &mut Transaction, user: Uuid, course: Uuid) -> Result<(String, String), HandlerError> {
+async fn graduation(
+    tx: &mut Transaction,
+    user: Uuid,
+    course: Uuid,
+) -> Result<(String, String), HandlerError> {
     const NAMES: &str = "SELECT p.full_name, c.title FROM user_profiles p CROSS JOIN courses c
         WHERE p.id = $1 AND c.id = $2";
     match tx.fetch_optional(NAMES, args![user, course]).await? {

@@ -38,7 +38,12 @@ impl Role {
 /// # Errors
 ///
 /// Fatal if there is no such user.
-pub async fn grant(tx: &mut Transaction, user: Uuid, role: Role, at: OffsetDateTime) -> Result<(), HandlerError> {
+pub async fn grant(
+    tx: &mut Transaction,
+    user: Uuid,
+    role: Role,
+    at: OffsetDateTime,
+) -> Result<(), HandlerError> {
     const GRANT: &str = "INSERT INTO user_roles (user_id, role_id, granted_at)
         SELECT $1, id, $2 FROM roles WHERE name = $3
         ON CONFLICT (user_id, role_id) DO NOTHING";
@@ -80,11 +85,7 @@ pub(crate) fn unknown(error: StoreError, what: impl FnOnce() -> String) -> Handl
     let StoreError::Sql(sqlx::Error::Database(refusal)) = &error else {
         return error.into();
     };
-    if refusal.is_foreign_key_violation() {
-        absent(&what())
-    } else {
-        error.into()
-    }
+    if refusal.is_foreign_key_violation() { absent(&what()) } else { error.into() }
 }
 
 /// Makes the fatal error for something that an event names and no table knows.

@@ -45,12 +45,7 @@ impl School {
     /// Describes the school that has `students` students and grows from `seed`.
     #[must_use]
     pub fn new(students: u32, seed: u64) -> Self {
-        Self {
-            seed,
-            students,
-            pods: (students / POD_CAPACITY).max(1),
-            pod_capacity: POD_CAPACITY,
-        }
+        Self { seed, students, pods: (students / POD_CAPACITY).max(1), pod_capacity: POD_CAPACITY }
     }
 
     /// Sets how many pods there are and how many juniors each has room for.
@@ -132,11 +127,7 @@ impl School {
     fn completion(&self, student: u32, topic: u32) -> TopicCompleted {
         let user_id = self.student(student);
         let topic_id = self.topic(self.course_of(student), topic);
-        TopicCompleted {
-            user_id,
-            topic_id,
-            score: score(user_id, topic_id),
-        }
+        TopicCompleted { user_id, topic_id, score: score(user_id, topic_id) }
     }
 
     fn student(&self, student: u32) -> Uuid {

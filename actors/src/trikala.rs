@@ -91,7 +91,8 @@ async fn join(
     place: Place,
     at: OffsetDateTime,
 ) -> Result<NotificationSend, HandlerError> {
-    const JOIN: &str = "INSERT INTO pod_members (user_id, pod_id, role, joined_at) VALUES ($1, $2, 'junior', $3)";
+    const JOIN: &str =
+        "INSERT INTO pod_members (user_id, pod_id, role, joined_at) VALUES ($1, $2, 'junior', $3)";
     tx.execute(JOIN, args![junior, place.pod_id, at]).await?;
     Ok(NotificationSend {
         user_id: place.senior_id,

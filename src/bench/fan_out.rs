@@ -124,7 +124,9 @@ async fn start_bus(options: &FanOutOptions, start: Instant, handler: &Shared) ->
 async fn settle_down(bus: &Bus) {
     for _ in 0..200 {
         let Ok(modules) = bus.modules().await else { return };
-        let ready = |module: &crate::ModuleHealth| module.workers_ready == module.workers && module.state != crate::delivery::ModuleState::Behind;
+        let ready = |module: &crate::ModuleHealth| {
+            module.workers_ready == module.workers && module.state != crate::delivery::ModuleState::Behind
+        };
         if modules.iter().all(ready) {
             return;
         }
@@ -231,7 +233,11 @@ impl Publisher {
     }
 }
 
-#[expect(clippy::too_many_arguments, clippy::cast_precision_loss, reason = "one report from all parts of a run")]
+#[expect(
+    clippy::too_many_arguments,
+    clippy::cast_precision_loss,
+    reason = "one report from all parts of a run"
+)]
 fn report(
     options: &FanOutOptions,
     run: &RunResult,

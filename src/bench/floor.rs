@@ -40,15 +40,18 @@ pub(super) async fn measure(options: &FanOutOptions) -> Result<Floor, BenchError
     let (_, batch, lanes) = best;
     let events_per_s = run(&store, options, batch, lanes, MEASURE).await?;
     store.close().await;
-    Ok(Floor {
-        events_per_s,
-        setting: format!("batches of {batch} on {lanes} connections"),
-    })
+    Ok(Floor { events_per_s, setting: format!("batches of {batch} on {lanes} connections") })
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark is its own embedder")]
 #[expect(clippy::cast_precision_loss, reason = "a rate")]
-async fn run(store: &Store, options: &FanOutOptions, batch: usize, lanes: usize, time: Duration) -> Result<f64, BenchError> {
+async fn run(
+    store: &Store,
+    options: &FanOutOptions,
+    batch: usize,
+    lanes: usize,
+    time: Duration,
+) -> Result<f64, BenchError> {
     let began = Instant::now();
     let mut running = Vec::new();
     for _ in 0..lanes {
@@ -64,7 +67,13 @@ async fn run(store: &Store, options: &FanOutOptions, batch: usize, lanes: usize,
 
 /// Inserts a batch and settles it, again and again: on SQLite a batch is settled
 /// in the transaction of the next, as the bus does.
-async fn lane(store: &Store, padding: &str, batch: usize, began: Instant, time: Duration) -> Result<u64, BenchError> {
+async fn lane(
+    store: &Store,
+    padding: &str,
+    batch: usize,
+    began: Instant,
+    time: Duration,
+) -> Result<u64, BenchError> {
     let route = Arc::new(store.route_for("bench.measured").await?);
     let node = Uuid::now_v7();
     let mut settlement = Settlement::default();
@@ -90,14 +99,13 @@ async fn lane(store: &Store, padding: &str, batch: usize, began: Instant, time: 
     Ok(events)
 }
 
-async fn commit(store: &Store, node: Uuid, events: &[Routed], settlement: &Settlement) -> Result<(), BenchError> {
-    let commit = Commit {
-        node,
-        events,
-        owned: vec![true; events.len()],
-        spilled: &[],
-        settlement,
-    };
+async fn commit(
+    store: &Store,
+    node: Uuid,
+    events: &[Routed],
+    settlement: &Settlement,
+) -> Result<(), BenchError> {
+    let commit = Commit { node, events, owned: vec![true; events.len()], spilled: &[], settlement };
     match store.commit(commit).await {
         Ok(_) => Ok(()),
         Err(CommitError::Store(error)) => Err(error.into()),
@@ -105,7 +113,12 @@ async fn commit(store: &Store, node: Uuid, events: &[Routed], settlement: &Settl
     }
 }
 
-fn make(padding: &str, batch: usize, route: &Arc<crate::delivery::Route>, began: Instant) -> Result<Vec<Routed>, BenchError> {
+fn make(
+    padding: &str,
+    batch: usize,
+    route: &Arc<crate::delivery::Route>,
+    began: Instant,
+) -> Result<Vec<Routed>, BenchError> {
     (0..batch)
         .map(|_| {
             let event = Measured { at: nanos(began), padding: padding.to_owned() };

@@ -126,11 +126,8 @@ impl Broker {
         let persists = !self.commits.waiting.is_empty();
         if !self.commits.persisting && (persists || (settles && self.commits.one_writer)) {
             let requests = self.commits.take_requests();
-            let settlement = if self.commits.one_writer {
-                self.commits.take_settlement()
-            } else {
-                Settlement::default()
-            };
+            let settlement =
+                if self.commits.one_writer { self.commits.take_settlement() } else { Settlement::default() };
             self.commits.persisting = true;
             self.commit(requests, settlement);
         }
@@ -142,7 +139,8 @@ impl Broker {
     }
 
     fn commit(&mut self, mut requests: Vec<(usize, PublishRequest)>, settlement: Settlement) {
-        let events: Vec<Routed> = requests.iter_mut().flat_map(|(_, request)| request.events.drain(..)).collect();
+        let events: Vec<Routed> =
+            requests.iter_mut().flat_map(|(_, request)| request.events.drain(..)).collect();
         let admission = (!events.is_empty()).then(|| self.ledger.admit(self.now(), events));
         let services = Arc::clone(&self.services);
         drop(self.services.runtime.spawn(async move {
@@ -171,7 +169,12 @@ impl Broker {
                 self.watches.finished(&settlement.completed);
                 self.watches.finished(&done.finished);
                 if let Some(admission) = admission {
-                    self.ledger.published(self.now(), stamped(admission, &done), done.first_seq, done.last_seq);
+                    self.ledger.published(
+                        self.now(),
+                        stamped(admission, &done),
+                        done.first_seq,
+                        done.last_seq,
+                    );
                 }
                 for (_, request) in requests {
                     stored(request);
@@ -223,7 +226,8 @@ impl Broker {
         let mut again = VecDeque::new();
         for (count, mut request) in requests {
             request.events = events.by_ref().take(count).collect();
-            let mine = |duplicate: &&Duplicate| request.events.iter().any(|event| event.envelope.id == duplicate.id);
+            let mine =
+                |duplicate: &&Duplicate| request.events.iter().any(|event| event.envelope.id == duplicate.id);
             if let Some(conflict) = duplicates.iter().filter(mine).find(|duplicate| !duplicate.same) {
                 refused(request, PublishError::Conflict(conflict.id));
                 continue;

@@ -17,15 +17,37 @@ pub(crate) type Health = Vec<ModuleHealth>;
 
 /// A request of an embedder or an operator.
 pub(crate) enum Control {
-    Add { definition: Definition, start: ModuleStart, reply: oneshot::Sender<()> },
-    Remove { name: Arc<str>, reply: oneshot::Sender<bool> },
-    Pause { name: Arc<str>, reply: oneshot::Sender<bool> },
-    Resume { name: Arc<str>, reply: oneshot::Sender<bool> },
-    Restart { name: Arc<str>, reply: oneshot::Sender<bool> },
+    Add {
+        definition: Definition,
+        start: ModuleStart,
+        reply: oneshot::Sender<()>,
+    },
+    Remove {
+        name: Arc<str>,
+        reply: oneshot::Sender<bool>,
+    },
+    Pause {
+        name: Arc<str>,
+        reply: oneshot::Sender<bool>,
+    },
+    Resume {
+        name: Arc<str>,
+        reply: oneshot::Sender<bool>,
+    },
+    Restart {
+        name: Arc<str>,
+        reply: oneshot::Sender<bool>,
+    },
     /// Whether an ordered module may use the live path: this node has its lease and is alone.
-    Lease { name: Arc<str>, lease: Lease },
+    Lease {
+        name: Arc<str>,
+        lease: Lease,
+    },
     Health(oneshot::Sender<Health>),
-    Shutdown { deadline: Duration, reply: oneshot::Sender<()> },
+    Shutdown {
+        deadline: Duration,
+        reply: oneshot::Sender<()>,
+    },
 }
 
 /// What this node may do with an ordered module.
@@ -43,11 +65,20 @@ pub(crate) enum Lease {
 pub(super) enum Phase {
     Running,
     /// No new events; what is in memory is worked off until the deadline.
-    Draining { until: Duration, reply: oneshot::Sender<()> },
+    Draining {
+        until: Duration,
+        reply: oneshot::Sender<()>,
+    },
     /// Workers hand back what they have not begun, and have a moment for what they have.
-    HandingBack { until: Duration, reply: oneshot::Sender<()> },
+    HandingBack {
+        until: Duration,
+        reply: oneshot::Sender<()>,
+    },
     /// Everything left goes to the store.
-    Leaving { until: Duration, reply: oneshot::Sender<()> },
+    Leaving {
+        until: Duration,
+        reply: oneshot::Sender<()>,
+    },
     Stopped,
 }
 
@@ -99,7 +130,12 @@ impl Broker {
             }
             Control::Lease { name, lease } => {
                 if let Some(module) = self.find(&name) {
-                    self.ledger.set_lease(self.now(), module, lease != Lease::Elsewhere, lease == Lease::Sole);
+                    self.ledger.set_lease(
+                        self.now(),
+                        module,
+                        lease != Lease::Elsewhere,
+                        lease == Lease::Sole,
+                    );
                 }
             }
             Control::Health(reply) => {

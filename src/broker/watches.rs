@@ -51,7 +51,9 @@ impl Broker {
         drop(self.services.runtime.spawn(async move {
             match services.store.processed_among(&ids).await {
                 Ok(processed) => services.inbox.push(Input::Finished(processed)),
-                Err(error) => tracing::warn!(%error, "waiters could not be looked up; they are at the next poll"),
+                Err(error) => {
+                    tracing::warn!(%error, "waiters could not be looked up; they are at the next poll")
+                }
             }
         }));
     }

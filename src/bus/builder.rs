@@ -243,7 +243,9 @@ impl BusBuilder {
         let registered = store.register_node(env!("CARGO_PKG_VERSION"), self.lease).await?;
         let services = Services::new(store, registered.node, runtime, catalogue, self.payload_bytes_max);
         let services = Arc::new(services);
-        let alone = services.store.heartbeat(registered.node, self.lease, registered.start_seq).await?.live_nodes <= 1;
+        let alone =
+            services.store.heartbeat(registered.node, self.lease, registered.start_seq).await?.live_nodes
+                <= 1;
         for definition in &self.definitions {
             subscribe(&services, definition).await?;
         }
@@ -253,11 +255,8 @@ impl BusBuilder {
             tokio::time::sleep((self.lease / 3).max(self.poll_interval)).await;
         }
         start_broker(&services, &registered, self.threads).await?;
-        let heart = Heart {
-            services: Arc::clone(&services),
-            lease: self.lease,
-            ordered: ordered(&self.definitions),
-        };
+        let heart =
+            Heart { services: Arc::clone(&services), lease: self.lease, ordered: ordered(&self.definitions) };
         for definition in self.definitions {
             host(&services, definition).await?;
         }
@@ -291,10 +290,7 @@ impl Definition {
             limiter: options.rate_limit.map(Limiter::new),
             options,
             factory: Arc::new(move || {
-                Box::new(HostedModule {
-                    module: factory(),
-                    handlers: Arc::clone(&handlers),
-                })
+                Box::new(HostedModule { module: factory(), handlers: Arc::clone(&handlers) })
             }),
         }
     }
@@ -318,18 +314,18 @@ pub(super) async fn host(services: &Services, definition: Definition) -> Result<
     } else {
         ModuleStart::Behind
     };
-    services
-        .hosted
-        .write()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(Arc::clone(&definition.name));
+    services.hosted.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&definition.name));
     let (reply, answer) = oneshot::channel();
     services.inbox.push(Input::Control(Control::Add { definition, start, reply }));
     answer.await.map_err(|_| StoreError::Stopped)
 }
 
 /// Starts the broker on a thread of its own.
-async fn start_broker(services: &Arc<Services>, registered: &Registered, threads: usize) -> Result<(), StartError> {
+async fn start_broker(
+    services: &Arc<Services>,
+    registered: &Registered,
+    threads: usize,
+) -> Result<(), StartError> {
     let arbiter = services.runtime.new_arbiter()?;
     let (started, ready) = oneshot::channel();
     let services = Arc::clone(services);

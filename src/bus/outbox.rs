@@ -9,7 +9,7 @@ use crate::event::{Event, assert_event_type};
 use crate::publication::{Publication, PublishError, Submission};
 use crate::services::Services;
 use crate::store::{StoreError, Transaction, insert_unrouted};
-use crate::worker::commit::{commit_with_events, route};
+use crate::worker::commit::commit_with_events;
 
 pub use crate::store::OutboxConnection;
 
@@ -88,8 +88,7 @@ impl BusTransaction {
         if self.submissions.is_empty() {
             return self.transaction.commit().await;
         }
-        let events = route(&self.services, self.submissions).await?;
-        commit_with_events(&self.services, self.transaction, events).await
+        commit_with_events(&self.services, self.transaction, self.submissions).await
     }
 }
 

@@ -87,7 +87,8 @@ impl Bus {
             let chunk: Vec<Submission> = rest.by_ref().take(CHUNK).collect();
             let ids: Vec<_> = chunk.iter().map(|submission| submission.envelope.id).collect();
             let stored = self.submit(chunk).await?;
-            receipts.extend(ids.into_iter().map(|id| Receipt::new(self, id, stored.duplicates.contains(&id))));
+            receipts
+                .extend(ids.into_iter().map(|id| Receipt::new(self, id, stored.duplicates.contains(&id))));
         }
         Ok(receipts)
     }
@@ -95,7 +96,8 @@ impl Bus {
     async fn submit(&self, submissions: Vec<Submission>) -> Result<Stored, PublishError> {
         let services = &self.inner.services;
         let ids_given = submissions.iter().any(|submission| submission.id_given);
-        let events = route(services, submissions).await.map_err(|error| PublishError::Store(error.to_string()))?;
+        let events =
+            route(services, submissions).await.map_err(|error| PublishError::Store(error.to_string()))?;
         let (reply, answer) = oneshot::channel();
         services.inbox.push(Input::Publish(PublishRequest {
             events,

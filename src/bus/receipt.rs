@@ -26,11 +26,7 @@ pub struct WaitError {
 
 impl Receipt {
     pub(super) fn new(bus: &Bus, id: Uuid, duplicate: bool) -> Self {
-        Self {
-            services: Arc::clone(&bus.inner.services),
-            id,
-            duplicate,
-        }
+        Self { services: Arc::clone(&bus.inner.services), id, duplicate }
     }
 
     /// Returns the event's id.

@@ -95,10 +95,7 @@ impl Bus {
         F: Fn(Arc<E>) -> R + Clone + Send + Sync + 'static,
         R: Future<Output = Result<(), HandlerError>> + 'static,
     {
-        let factory = move || Closure {
-            call: handler.clone(),
-            event: std::marker::PhantomData,
-        };
+        let factory = move || Closure { call: handler.clone(), event: std::marker::PhantomData };
         self.add(Definition::of(name, ModuleOptions::default(), factory)).await
     }
 

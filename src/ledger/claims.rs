@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::flight::{Attempts, Flight};
 use super::keys::{HeldKeys, Keys, Suspects};
 use super::module::{ModuleLedger, Probe};
-use crate::delivery::ModuleState;
 use super::queue::End;
 use super::{Ledger, ModuleId, number};
 use crate::breaker::{Breaker, BreakerState};
+use crate::delivery::ModuleState;
 use crate::delivery::{ClaimRequest, Claimed, Next};
 
 /// The most rows in one claim.
@@ -183,10 +183,7 @@ impl ModuleLedger {
             keys.claim_begins();
         }
         if let Some(event_type) = &request.probe {
-            self.probe = Some(Probe {
-                event_type: Arc::clone(event_type),
-                event: None,
-            });
+            self.probe = Some(Probe { event_type: Arc::clone(event_type), event: None });
         } else if request.alone {
             self.alone_due = false;
         } else {
@@ -195,7 +192,13 @@ impl ModuleLedger {
     }
 
     /// Draws conclusions from a claim; returns the keys that moved while it was under way.
-    fn claim_over(&mut self, now: Duration, request: &ClaimRequest, rows: &[Claimed], told: HeldKeys) -> Suspects {
+    fn claim_over(
+        &mut self,
+        now: Duration,
+        request: &ClaimRequest,
+        rows: &[Claimed],
+        told: HeldKeys,
+    ) -> Suspects {
         self.is_claiming = false;
         let suspects = self.keys.as_mut().map(Keys::claim_ends).unwrap_or_default();
         if let Some(event_type) = &request.probe {
@@ -203,12 +206,11 @@ impl ModuleLedger {
             if event.is_none() {
                 self.probe_rests.insert(Arc::clone(event_type), now + REST);
             }
-            self.probe = event.map(|event| Probe {
-                event_type: Arc::clone(event_type),
-                event: Some(event),
-            });
+            self.probe = event.map(|event| Probe { event_type: Arc::clone(event_type), event: Some(event) });
         } else if request.alone {
-            let row = rows.first().filter(|row| self.probe.is_none() && !self.lets_through(&row.envelope.event_type));
+            let row = rows
+                .first()
+                .filter(|row| self.probe.is_none() && !self.lets_through(&row.envelope.event_type));
             if let Some(row) = row {
                 self.probe = Some(Probe {
                     event_type: Arc::clone(&row.envelope.event_type),

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::module::ModuleLedger;
-use crate::delivery::ModuleState;
 use super::{Ledger, ModuleId, ModuleSpec, ModuleStart, WorkerId, number};
 use crate::breaker::BreakerState;
+use crate::delivery::ModuleState;
 
 /// How a module is doing, as far as the ledger knows.
 #[derive(Debug)]

@@ -91,7 +91,12 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    pub(super) fn new(events: Arc<[Arc<Envelope>]>, attempts: Attempts, left: Box<[u16]>, first_seq: Option<i64>) -> Self {
+    pub(super) fn new(
+        events: Arc<[Arc<Envelope>]>,
+        attempts: Attempts,
+        left: Box<[u16]>,
+        first_seq: Option<i64>,
+    ) -> Self {
         let bytes: usize = events.iter().map(|event| event.payload.json().len()).sum();
         Self {
             bytes_each: bytes.div_ceil(events.len().max(1)),
@@ -105,13 +110,7 @@ impl Flight {
     }
 
     pub(super) fn segment(&self, id: FlightId, from: u32, to: u32) -> Segment {
-        Segment {
-            flight: id,
-            events: Arc::clone(&self.events),
-            attempts: self.attempts.clone(),
-            from,
-            to,
-        }
+        Segment { flight: id, events: Arc::clone(&self.events), attempts: self.attempts.clone(), from, to }
     }
 }
 

@@ -60,10 +60,7 @@ pub(super) enum Origin {
 
 impl Origin {
     fn one(self) -> Moved {
-        Moved {
-            rows: 1,
-            left_memory: u32::from(self == Self::Memory),
-        }
+        Moved { rows: 1, left_memory: u32::from(self == Self::Memory) }
     }
 }
 
@@ -172,7 +169,12 @@ impl Keys {
     ///
     /// Returns whether the counts are exact now. A count that is not is too high
     /// rather than too low.
-    pub(super) fn recount(&mut self, told: HeldKeys, moved: &Suspects, running: &HashMap<String, u32>) -> bool {
+    pub(super) fn recount(
+        &mut self,
+        told: HeldKeys,
+        moved: &Suspects,
+        running: &HashMap<String, u32>,
+    ) -> bool {
         if told.too_many {
             self.forget();
         }

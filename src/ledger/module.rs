@@ -149,9 +149,7 @@ impl ModuleLedger {
 
     pub(super) fn breaker(&mut self, event_type: &Arc<str>) -> &mut Breaker {
         let policy = &self.spec.breaker;
-        self.breakers
-            .entry(Arc::clone(event_type))
-            .or_insert_with(|| Breaker::new(policy.clone()))
+        self.breakers.entry(Arc::clone(event_type)).or_insert_with(|| Breaker::new(policy.clone()))
     }
 
     /// Returns whether an earlier row of the key is in the store.

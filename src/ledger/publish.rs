@@ -71,13 +71,8 @@ impl Ledger {
     pub(crate) fn admit(&mut self, now: Duration, events: Vec<Routed>) -> Admission {
         let floor = self.next_seq;
         self.hold_mark(floor);
-        let mut admission = Admission {
-            runs: Vec::new(),
-            spilled: Vec::new(),
-            origins: Vec::new(),
-            events,
-            floor,
-        };
+        let mut admission =
+            Admission { runs: Vec::new(), spilled: Vec::new(), origins: Vec::new(), events, floor };
         for indices in runs(&admission.events) {
             let run = self.admit_run(now, &mut admission, indices);
             admission.runs.push(run);
@@ -92,28 +87,20 @@ impl Ledger {
         let mut live = Vec::with_capacity(route.modules.len());
         for name in &route.modules {
             let module = self.by_name.get(name).copied();
-            let module = module.filter(|module| self.makes_room(now, *module, number(indices.len()), bytes, &route));
+            let module =
+                module.filter(|module| self.makes_room(now, *module, number(indices.len()), bytes, &route));
             let except = match module.and_then(|id| self.module_mut(id)) {
                 Some(module) => module.admit(&admission.events, &indices, bytes),
                 None => (0..number(indices.len())).collect(),
             };
             self.spill(name, admission, &indices, &except);
-            live.extend(module.map(|module| LiveShare {
-                module,
-                name: Arc::clone(name),
-                except,
-            }));
+            live.extend(module.map(|module| LiveShare { module, name: Arc::clone(name), except }));
         }
         let mut left = vec![u16::try_from(live.len()).unwrap_or(u16::MAX); indices.len()];
         for position in live.iter().flat_map(|share| &share.except) {
             left[*position as usize] -= 1;
         }
-        Run {
-            indices,
-            left: left.into(),
-            bytes,
-            live,
-        }
+        Run { indices, left: left.into(), bytes, live }
     }
 
     /// Lists the events of a run that a module gets from the store.
@@ -126,10 +113,7 @@ impl Ledger {
                 keys.row_leaves(key, Holds::Key, origin);
             }
             admission.origins.push(origin);
-            admission.spilled.push(SpilledRow {
-                event_index,
-                module: Arc::clone(name),
-            });
+            admission.spilled.push(SpilledRow { event_index, module: Arc::clone(name) });
         }
     }
 
@@ -153,13 +137,7 @@ impl Ledger {
     ///
     /// None of them has a sequence number below `first_seq` or above `last_seq`.
     pub(crate) fn published(&mut self, now: Duration, admission: Admission, first_seq: i64, last_seq: i64) {
-        let Admission {
-            events,
-            spilled,
-            origins,
-            runs,
-            floor,
-        } = admission;
+        let Admission { events, spilled, origins, runs, floor } = admission;
         self.next_seq = self.next_seq.max(last_seq + 1);
         self.rows_arrived(&events, &spilled, &origins, Some(now));
         for run in runs {
@@ -170,13 +148,7 @@ impl Ledger {
 
     /// Nothing of the commit happened; gives the events back, in order.
     pub(crate) fn refused(&mut self, admission: Admission) -> Vec<Routed> {
-        let Admission {
-            events,
-            spilled,
-            origins,
-            runs,
-            floor,
-        } = admission;
+        let Admission { events, spilled, origins, runs, floor } = admission;
         self.rows_arrived(&events, &spilled, &origins, None);
         for run in runs {
             self.landed(&run);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::module::ModuleLedger;
-use crate::delivery::ModuleState;
 use super::{Dispatch, FlightId, Ledger, ModuleId, Segment, WorkerId, number};
+use crate::delivery::ModuleState;
 
 /// Deliveries in one dispatch to a module with one worker, and with several that share a queue.
 const DISPATCH_MAX: u32 = 4_096;
@@ -21,7 +21,14 @@ pub(super) enum End {
 
 impl Ledger {
     /// Queues part of a new flight; if the module changed its mind meanwhile, the part becomes rows.
-    pub(super) fn enqueue_share(&mut self, now: Duration, id: ModuleId, name: &Arc<str>, flight: FlightId, range: (u32, u32)) {
+    pub(super) fn enqueue_share(
+        &mut self,
+        now: Duration,
+        id: ModuleId,
+        name: &Arc<str>,
+        flight: FlightId,
+        range: (u32, u32),
+    ) {
         let Some(segment) = self.flight(flight).map(|known| known.segment(flight, range.0, range.1)) else {
             return;
         };
@@ -76,7 +83,10 @@ impl Ledger {
             && module.state == ModuleState::Live
         {
             module.state = ModuleState::Behind;
-            tracing::info!(module = &*module.spec.name, "module has fallen behind; its share goes through the store");
+            tracing::info!(
+                module = &*module.spec.name,
+                "module has fallen behind; its share goes through the store"
+            );
         }
         self.empty_queue(now, id, |_| true);
     }
@@ -132,11 +142,7 @@ impl ModuleLedger {
             place.is_busy = true;
             place.out = segments.iter().cloned().collect();
             place.failed_keys.clear();
-            let worker = WorkerId {
-                module: id,
-                index: number(index),
-                incarnation: place.incarnation,
-            };
+            let worker = WorkerId { module: id, index: number(index), incarnation: place.incarnation };
             dispatches.push(Dispatch { worker, segments });
         }
     }
@@ -144,11 +150,7 @@ impl ModuleLedger {
 
 fn single_deliveries(segment: &Segment) -> Vec<Segment> {
     (segment.from..segment.to)
-        .map(|index| Segment {
-            from: index,
-            to: index + 1,
-            ..segment.clone()
-        })
+        .map(|index| Segment { from: index, to: index + 1, ..segment.clone() })
         .collect()
 }
 

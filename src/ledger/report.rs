@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::keys::Holds;
 use super::module::ModuleLedger;
-use crate::delivery::ModuleState;
 use super::queue::End;
 use super::{DeadLetter, FlightId, Ledger, ModuleId, Segment, WorkerId};
 use crate::breaker::Change;
+use crate::delivery::ModuleState;
 use crate::delivery::{Failure, FailureKind, Next};
 
 /// A range of a flight.
@@ -220,7 +220,14 @@ impl Ledger {
         }
     }
 
-    pub(super) fn fail(&mut self, now: Duration, id: ModuleId, one: &Segment, failure: Failure, round: &mut Round) {
+    pub(super) fn fail(
+        &mut self,
+        now: Duration,
+        id: ModuleId,
+        one: &Segment,
+        failure: Failure,
+        round: &mut Round,
+    ) {
         let attempt = one.attempts.of(one.from);
         let jitter = (self.jitter)().clamp(0.0, 1.0);
         let Some(module) = self.module_mut(id) else { return };
@@ -273,7 +280,11 @@ impl Ledger {
     /// has all of its deliveries claimed from there, so that keys keep their order across types.
     fn opened(&mut self, now: Duration, id: ModuleId, event_type: &Arc<str>) {
         let Some(module) = self.module(id) else { return };
-        tracing::error!(module = &*module.spec.name, event_type = &**event_type, "breaker opened; deliveries wait in the store");
+        tracing::error!(
+            module = &*module.spec.name,
+            event_type = &**event_type,
+            "breaker opened; deliveries wait in the store"
+        );
         if module.is_ordered() {
             self.fall_behind(now, id);
         } else {
@@ -292,7 +303,13 @@ impl Ledger {
     }
 
     /// Puts untried deliveries back where they were, or into the store if their module takes none.
-    pub(super) fn requeue(&mut self, now: Duration, id: ModuleId, untried: Vec<Segment>, failed_keys: &HashSet<String>) {
+    pub(super) fn requeue(
+        &mut self,
+        now: Duration,
+        id: ModuleId,
+        untried: Vec<Segment>,
+        failed_keys: &HashSet<String>,
+    ) {
         for segment in untried.into_iter().rev() {
             let Some(module) = self.module(id) else { return };
             let name = Arc::clone(&module.spec.name);
@@ -317,7 +334,9 @@ impl Ledger {
     /// The delivery that runs alone has an outcome, if `segment` holds it.
     pub(super) fn end_alone(&mut self, segment: &Segment) {
         if let Some((_, Some(alone))) = self.alone
-            && segment.events[segment.from as usize..segment.to as usize].iter().any(|event| event.id == alone)
+            && segment.events[segment.from as usize..segment.to as usize]
+                .iter()
+                .any(|event| event.id == alone)
         {
             self.alone = None;
         }

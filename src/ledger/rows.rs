@@ -13,8 +13,12 @@ impl Ledger {
     pub(super) fn send_to_store(&mut self, now: Duration, name: &Arc<str>, segment: &Segment) {
         for index in segment.from..segment.to {
             match &segment.attempts {
-                Attempts::Live => self.write_row(name, segment, index, 0, Next::Pending(Duration::ZERO), None),
-                Attempts::Claimed(_) => self.change_row(name, segment, index, Next::Untried(Duration::ZERO), None),
+                Attempts::Live => {
+                    self.write_row(name, segment, index, 0, Next::Pending(Duration::ZERO), None)
+                }
+                Attempts::Claimed(_) => {
+                    self.change_row(name, segment, index, Next::Untried(Duration::ZERO), None)
+                }
             }
         }
         if let Some(module) = self.module_named(name) {
@@ -68,7 +72,13 @@ impl Ledger {
     }
 
     /// A claimed row has an outcome, whether it was in a flight or not.
-    pub(super) fn change_claimed(&mut self, name: &Arc<str>, row: &Claimed, next: Next, failure: Option<Failure>) {
+    pub(super) fn change_claimed(
+        &mut self,
+        name: &Arc<str>,
+        row: &Claimed,
+        next: Next,
+        failure: Option<Failure>,
+    ) {
         let event_id = row.envelope.id;
         let holds = self.module_named(name).map_or(Holds::Key, |module| module.holds_key(next));
         if let (Some(keys), Some(key)) = (self.keys_of(name), &row.envelope.metadata.ordering_key) {

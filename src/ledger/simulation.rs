@@ -28,7 +28,9 @@ fn number_from(variable: &str) -> Option<u64> {
 fn run(seed: u64, trace: bool) {
     let world = catch_unwind(AssertUnwindSafe(|| World::new(seed, trace).run()));
     if let Err(panic) = world {
-        println!("seed {seed} fails; replay it, with a trace, by\n  STENTOR_SIM_SEED={seed} cargo nextest run -p stentor ledger::simulation::part_0 --no-capture");
+        println!(
+            "seed {seed} fails; replay it, with a trace, by\n  STENTOR_SIM_SEED={seed} cargo nextest run -p stentor ledger::simulation::part_0 --no-capture"
+        );
         resume_unwind(panic);
     }
 }

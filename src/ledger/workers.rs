@@ -32,7 +32,13 @@ impl Ledger {
 
     /// A worker's end was seen from outside. The delivery that ended it has failed;
     /// whatever else the worker had was not tried.
-    pub(crate) fn worker_ended(&mut self, now: Duration, worker: WorkerId, end: WorkerEnd, culprit: Option<(FlightId, u32)>) {
+    pub(crate) fn worker_ended(
+        &mut self,
+        now: Duration,
+        worker: WorkerId,
+        end: WorkerEnd,
+        culprit: Option<(FlightId, u32)>,
+    ) {
         if !self.is_current(worker) {
             return;
         }
@@ -50,7 +56,8 @@ impl Ledger {
             round.untried.extend([before, segment].into_iter().filter(|part| part.len() > 0));
             let failure = Failure {
                 kind: FailureKind::Timeout,
-                message: "blocked its thread past its timeout; run it on its own thread or make it async".to_owned(),
+                message: "blocked its thread past its timeout; run it on its own thread or make it async"
+                    .to_owned(),
             };
             self.fail(now, worker.module, &one, failure, &mut round);
         }
@@ -67,13 +74,8 @@ impl Ledger {
         place.incarnation += 1;
         place.is_ready = false;
         place.is_busy = false;
-        self.rebuilds.push(Rebuild {
-            worker: WorkerId {
-                incarnation: worker.incarnation + 1,
-                ..worker
-            },
-            delay,
-        });
+        self.rebuilds
+            .push(Rebuild { worker: WorkerId { incarnation: worker.incarnation + 1, ..worker }, delay });
     }
 
     /// Returns how long the successor waits: not at all, or, past the restart
@@ -94,7 +96,9 @@ impl Ledger {
             return Duration::ZERO;
         }
         tracing::error!(
-            module = &*module.spec.name, restarts = module.restarts.len(), ?window,
+            module = &*module.spec.name,
+            restarts = module.restarts.len(),
+            ?window,
             "workers end too often; all breakers of the module open"
         );
         let waits = module.breakers.values_mut().map(|breaker| breaker.force_open(now));
@@ -107,11 +111,7 @@ impl Ledger {
     pub(super) fn plan_workers(&mut self, id: ModuleId) {
         let Some(module) = self.module(id) else { return };
         let first = (0..module.workers.len()).map(|index| Rebuild {
-            worker: WorkerId {
-                module: id,
-                index: number(index),
-                incarnation: 0,
-            },
+            worker: WorkerId { module: id, index: number(index), incarnation: 0 },
             delay: Duration::ZERO,
         });
         let first: Vec<Rebuild> = first.collect();

@@ -126,12 +126,7 @@ impl ModuleOptions {
 
     pub(crate) fn check(&self, module: &str) -> Result<(), InvalidOptions> {
         let refuse = |option, value: String, allowed| {
-            Err(InvalidOptions {
-                module: module.to_owned(),
-                option,
-                value,
-                allowed,
-            })
+            Err(InvalidOptions { module: module.to_owned(), option, value, allowed })
         };
         if !(1..=256).contains(&self.workers) {
             return refuse("workers", self.workers.to_string(), "1 to 256");

@@ -33,13 +33,16 @@ pub(super) static EVENTS_OF_TYPE: Statement = Statement::new(events_where!("e.ty
 pub(super) static EVENTS_OF_CHAIN: Statement =
     Statement::new(events_where!("($7 IS NULL OR e.type = $7) AND (e.correlation_id = $6 OR e.id = $6)"));
 pub(super) static FAILED_EVENTS: Statement = Statement::new(events_where!("e.error IS NOT NULL"));
-pub(super) static FAILED_EVENTS_OF_TYPE: Statement = Statement::new(events_where!("e.error IS NOT NULL AND e.type = $6"));
+pub(super) static FAILED_EVENTS_OF_TYPE: Statement =
+    Statement::new(events_where!("e.error IS NOT NULL AND e.type = $6"));
 
 pub(super) static EVENT: Statement =
     Statement::new(concat!("SELECT ", event_columns!(), " FROM system_events e WHERE e.id = $1"));
 
 pub(super) static CHAIN: Statement = Statement::new(concat!(
-    "SELECT ", event_columns!(), " FROM system_events e WHERE e.correlation_id = $1 AND e.seq > $2 ORDER BY e.seq LIMIT 10000"
+    "SELECT ",
+    event_columns!(),
+    " FROM system_events e WHERE e.correlation_id = $1 AND e.seq > $2 ORDER BY e.seq LIMIT 10000"
 ));
 
 pub(super) static DELIVERIES_OF_EVENT: Statement = Statement::new(
@@ -120,14 +123,19 @@ impl Store {
     }
 
     /// Returns the deliveries that have rows, newest first; those of one event whether they have or not.
-    pub(crate) async fn deliveries(&self, filter: &DeliveryFilter, limit: u32) -> Result<Vec<DeliveryRecord>, StoreError> {
+    pub(crate) async fn deliveries(
+        &self,
+        filter: &DeliveryFilter,
+        limit: u32,
+    ) -> Result<Vec<DeliveryRecord>, StoreError> {
         let mut connection = self.read().await?;
         if let Some(id) = filter.event_id {
             let rows = connection.fetch(&DELIVERIES_OF_EVENT, crate::args![id]).await?;
             return rows.iter().map(delivery).collect();
         }
         let state = filter.state.map(state_name);
-        let values = crate::args![limit.clamp(1, PAGE_MAX), filter.module.clone(), state, filter.event_type.clone()];
+        let values =
+            crate::args![limit.clamp(1, PAGE_MAX), filter.module.clone(), state, filter.event_type.clone()];
         connection.fetch(&DELIVERIES, values).await?.iter().map(delivery).collect()
     }
 }

@@ -49,7 +49,9 @@ macro_rules! envelope_columns {
 }
 
 pub(super) static DUE: Statement = Statement::new(concat!(
-    "SELECT d.attempts, d.seq, d.available_at, ", envelope_columns!(), "
+    "SELECT d.attempts, d.seq, d.available_at, ",
+    envelope_columns!(),
+    "
      FROM event_deliveries d JOIN system_events e ON e.id = d.event_id
      WHERE d.module = $1 AND d.state = 'pending' AND d.owner IS NULL AND d.available_at <= {now}
        AND (e.adoptions >= $3) = $4
@@ -219,10 +221,7 @@ async fn held_keys(transaction: &mut Transaction, request: &ClaimRequest) -> Res
     let holds_dead = if request.order == KeyOrder::OrderedHoldingDead { 2_i64 } else { 1 };
     let limit = i64::try_from(KEYS_MAX + 1).unwrap_or(i64::MAX);
     let rows = transaction.query(&HELD_KEYS, crate::args![&request.module, holds_dead, limit]).await?;
-    let mut held = HeldKeys {
-        too_many: rows.len() > KEYS_MAX,
-        ..HeldKeys::default()
-    };
+    let mut held = HeldKeys { too_many: rows.len() > KEYS_MAX, ..HeldKeys::default() };
     for row in rows {
         let pending = u32::try_from(row.get::<i64>("pending")?).unwrap_or(u32::MAX);
         held.counts.push((row.get("ordering_key")?, pending));

@@ -103,8 +103,12 @@ impl<'a> Commit<'a> {
     fn statements(&self, single: bool) -> u64 {
         let settlement = self.settlement;
         let parts = [
-            !self.events.is_empty(), !self.spilled.is_empty(), !settlement.completed.is_empty(), !settlement.rows.is_empty(),
-            !settlement.changes.is_empty(), !settlement.released.is_empty(),
+            !self.events.is_empty(),
+            !self.spilled.is_empty(),
+            !settlement.completed.is_empty(),
+            !settlement.rows.is_empty(),
+            !settlement.changes.is_empty(),
+            !settlement.released.is_empty(),
         ];
         let statements = parts.iter().filter(|part| **part).count() as u64;
         if single { statements } else { statements + 2 }
@@ -114,7 +118,8 @@ impl<'a> Commit<'a> {
     fn is_single(&self) -> bool {
         let settlement = self.settlement;
         let parts = [!self.events.is_empty(), !settlement.completed.is_empty()];
-        let rows = settlement.rows.is_empty() && settlement.changes.is_empty() && settlement.released.is_empty();
+        let rows =
+            settlement.rows.is_empty() && settlement.changes.is_empty() && settlement.released.is_empty();
         rows && self.spilled.is_empty() && parts.iter().filter(|part| **part).count() == 1
     }
 }
@@ -128,7 +133,9 @@ impl Store {
         loop {
             let result = if single {
                 let mut connection = pool.acquire().await?;
-                write_events_and_completed(&mut connection, &commit).await.map_err(StoreError::while_committing)
+                write_events_and_completed(&mut connection, &commit)
+                    .await
+                    .map_err(StoreError::while_committing)
             } else {
                 let mut transaction = self.begin_on(pool.clone()).await?;
                 match self.write(&mut transaction, &commit).await {
@@ -151,7 +158,11 @@ impl Store {
         }
     }
 
-    async fn write(&self, transaction: &mut Transaction, commit: &Commit<'_>) -> Result<CommitDone, StoreError> {
+    async fn write(
+        &self,
+        transaction: &mut Transaction,
+        commit: &Commit<'_>,
+    ) -> Result<CommitDone, StoreError> {
         let mut done = write_events_and_completed(transaction.inner()?, commit).await?;
         if !commit.spilled.is_empty() {
             let rows = spilled_rows(commit.events, commit.spilled);
@@ -189,7 +200,10 @@ impl Store {
 }
 
 /// The hot path: one INSERT for all events, one UPDATE for all that are done.
-async fn write_events_and_completed(connection: &mut Connection, commit: &Commit<'_>) -> Result<CommitDone, StoreError> {
+async fn write_events_and_completed(
+    connection: &mut Connection,
+    commit: &Commit<'_>,
+) -> Result<CommitDone, StoreError> {
     let mut done = CommitDone {
         first_seq: i64::MAX,
         last_seq: 0,
@@ -206,7 +220,11 @@ async fn write_events_and_completed(connection: &mut Connection, commit: &Commit
     Ok(done)
 }
 
-async fn insert(connection: &mut Connection, commit: &Commit<'_>, done: &mut CommitDone) -> Result<(), StoreError> {
+async fn insert(
+    connection: &mut Connection,
+    commit: &Commit<'_>,
+    done: &mut CommitDone,
+) -> Result<(), StoreError> {
     let rows = match connection {
         #[cfg(feature = "sqlite")]
         Connection::Sqlite(_) => {
@@ -336,7 +354,9 @@ mod encode {
             arguments.add(commit.events.iter().map(|event| event.route.stored_id()).collect::<Vec<_>>())?;
             arguments.add(&commit.owned)?;
             arguments.add(metadata().map(|data| data.created_by).collect::<Vec<_>>())?;
-            arguments.add(metadata().map(|data| data.ip_address.map(|address| address.to_string())).collect::<Vec<_>>())?;
+            arguments.add(
+                metadata().map(|data| data.ip_address.map(|address| address.to_string())).collect::<Vec<_>>(),
+            )?;
             arguments.add(metadata().map(|data| data.user_agent.as_deref()).collect::<Vec<_>>())?;
             arguments.add(metadata().map(|data| data.correlation_id).collect::<Vec<_>>())?;
             arguments.add(metadata().map(|data| data.causation_id).collect::<Vec<_>>())?;

@@ -95,7 +95,10 @@ impl Store {
     }
 
     /// Returns every migration of a set and when it ran.
-    pub(crate) async fn migration_status(&self, set: &'static MigrationSet) -> Result<Vec<MigrationStatus>, StoreError> {
+    pub(crate) async fn migration_status(
+        &self,
+        set: &'static MigrationSet,
+    ) -> Result<Vec<MigrationStatus>, StoreError> {
         let mut connection = self.read().await?;
         let applied = if exists(&mut connection, set.table).await? {
             applied(&mut connection, set).await?

@@ -56,7 +56,12 @@ impl Store {
     }
 
     /// Takes or renews the lease of a module that runs on one node at a time.
-    pub(crate) async fn lease_module(&self, module: &str, node: NodeId, lease: Duration) -> Result<bool, StoreError> {
+    pub(crate) async fn lease_module(
+        &self,
+        module: &str,
+        node: NodeId,
+        lease: Duration,
+    ) -> Result<bool, StoreError> {
         Ok(self.write_one(&LEASE, crate::args![module, node, micros(lease)]).await? > 0)
     }
 

@@ -86,7 +86,11 @@ pub(super) static LEAVE_LEASES: Statement =
 
 impl Store {
     /// Signs this process on as a node. On SQLite it becomes the only one.
-    pub(crate) async fn register_node(&self, version: &str, lease: Duration) -> Result<Registered, StoreError> {
+    pub(crate) async fn register_node(
+        &self,
+        version: &str,
+        lease: Duration,
+    ) -> Result<Registered, StoreError> {
         let node = Uuid::now_v7();
         #[cfg(feature = "sqlite")]
         if self.database_kind() == DatabaseKind::Sqlite {
@@ -100,17 +104,18 @@ impl Store {
     }
 
     /// Renews the lease, moves the low-water mark, and looks who else is there.
-    pub(crate) async fn heartbeat(&self, node: NodeId, lease: Duration, low_water: i64) -> Result<Heartbeat, StoreError> {
+    pub(crate) async fn heartbeat(
+        &self,
+        node: NodeId,
+        lease: Duration,
+        low_water: i64,
+    ) -> Result<Heartbeat, StoreError> {
         let mut transaction = self.begin_settling().await?;
         let rows = transaction.query(&LEASES, Vec::new()).await?;
         let values = crate::args![node, micros(lease), low_water, host(), env!("CARGO_PKG_VERSION")];
         transaction.run(&BEAT, values).await?;
         transaction.commit().await?;
-        let mut beat = Heartbeat {
-            alive: false,
-            live_nodes: 0,
-            expired: Vec::new(),
-        };
+        let mut beat = Heartbeat { alive: false, live_nodes: 0, expired: Vec::new() };
         for row in rows {
             let (id, alive): (Uuid, bool) = (row.get("id")?, row.get("alive")?);
             // Who holds the lock of an SQLite file is its only node.

@@ -59,14 +59,15 @@ impl Store {
 
     /// Gives up everything that a module still owes.
     pub(crate) async fn cancel_module(&self, module: &str) -> Result<u64, StoreError> {
-        let filter = DeliveryFilter {
-            module: Some(module.to_owned()),
-            ..DeliveryFilter::default()
-        };
+        let filter = DeliveryFilter { module: Some(module.to_owned()), ..DeliveryFilter::default() };
         self.cancel(&filter).await
     }
 
-    async fn change_deliveries(&self, statement: &'static Statement, filter: &DeliveryFilter) -> Result<u64, StoreError> {
+    async fn change_deliveries(
+        &self,
+        statement: &'static Statement,
+        filter: &DeliveryFilter,
+    ) -> Result<u64, StoreError> {
         let mut transaction = self.begin_settling().await?;
         let values = crate::args![filter.event_id, filter.module.clone(), filter.event_type.clone()];
         let rows = transaction.query(statement, values).await?;
@@ -80,14 +81,23 @@ impl Store {
     }
 
     /// Counts the processed events that a replay would deliver.
-    pub(crate) async fn replayable(&self, event: Option<Uuid>, filter: &EventFilter) -> Result<Vec<Uuid>, StoreError> {
+    pub(crate) async fn replayable(
+        &self,
+        event: Option<Uuid>,
+        filter: &EventFilter,
+    ) -> Result<Vec<Uuid>, StoreError> {
         let values = crate::args![event, filter.event_type.clone(), filter.since, filter.until];
         let rows = self.read().await?.fetch(&REPLAYABLE, values).await?;
         rows.iter().map(|row| row.get("id")).collect()
     }
 
     /// Delivers processed events again to one module; the reason is kept with each delivery.
-    pub(crate) async fn replay(&self, events: &[Uuid], module: &str, reason: &str) -> Result<u64, StoreError> {
+    pub(crate) async fn replay(
+        &self,
+        events: &[Uuid],
+        module: &str,
+        reason: &str,
+    ) -> Result<u64, StoreError> {
         let note = json!({ "attempt": 0, "kind": "replay", "message": crate::error::clean(reason) });
         let mut replayed = 0;
         for batch in events.chunks(REPLAY_BATCH) {

@@ -68,9 +68,7 @@ impl StoreOptions {
         } else if self.url.starts_with("postgres://") || self.url.starts_with("postgresql://") {
             Ok(DatabaseKind::Postgres)
         } else {
-            Err(StoreError::BadUrl {
-                url: self.url_without_password(),
-            })
+            Err(StoreError::BadUrl { url: self.url_without_password() })
         }
     }
 

@@ -63,7 +63,10 @@ pub(super) static SET_ROUTE: Statement =
     Statement::new("UPDATE system_events SET route_id = $2 WHERE id {in $1} AND type = $3");
 
 /// Stores an event in a transaction of the caller's own.
-pub(crate) async fn insert_unrouted(connection: &mut impl OutboxConnection, event: &Envelope) -> Result<(), StoreError> {
+pub(crate) async fn insert_unrouted(
+    connection: &mut impl OutboxConnection,
+    event: &Envelope,
+) -> Result<(), StoreError> {
     connection.insert_event(event).await
 }
 
@@ -102,9 +105,7 @@ impl Store {
             by_type.entry(row.get("type")?).or_default().push(row.get("id")?);
         }
         for (event_type, ids) in by_type {
-            let subscribers = transaction.query(&super::routes::SUBSCRIBERS, crate::args![event_type.as_str()]).await?;
-            let modules = subscribers.iter().map(|row| row.get("module")).collect::<Result<_, _>>()?;
-            let route = super::routes::store_route(&mut transaction, &event_type, modules).await?;
+            let route = self.route_within(&mut transaction, &event_type).await?;
             transaction.run(&SET_ROUTE, crate::args![ids.clone(), route.id, event_type.as_str()]).await?;
             transaction.run(&super::nodes::ADOPT_ROWS, crate::args![ids.clone()]).await?;
             // A type without subscribers is done at once.

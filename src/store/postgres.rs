@@ -12,10 +12,7 @@ use super::{Pools, StoreError, StoreOptions};
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) async fn open(options: &StoreOptions) -> Result<Pools, StoreError> {
-    let unreachable = |source| StoreError::Unreachable {
-        url: options.url_without_password(),
-        source,
-    };
+    let unreachable = |source| StoreError::Unreachable { url: options.url_without_password(), source };
     let connect = PgConnectOptions::from_str(&options.url)
         .map_err(unreachable)?
         .application_name("stentor")

@@ -80,11 +80,20 @@ impl Store {
     /// Returns the route in force of one type, which nobody may have asked for before.
     pub(crate) async fn route_for(&self, event_type: &str) -> Result<Route, StoreError> {
         let mut transaction = self.begin_settling().await?;
-        let rows = transaction.query(&SUBSCRIBERS, crate::args![event_type]).await?;
-        let modules = rows.iter().map(|row| row.get("module")).collect::<Result<_, _>>()?;
-        let route = store_route(&mut transaction, event_type, modules).await?;
+        let route = self.route_within(&mut transaction, event_type).await?;
         transaction.commit().await?;
         Ok(route)
+    }
+
+    /// Returns the route in force of one type, stored in the caller's transaction if it is new.
+    pub(crate) async fn route_within(
+        &self,
+        transaction: &mut Transaction,
+        event_type: &str,
+    ) -> Result<Route, StoreError> {
+        let rows = transaction.query(&SUBSCRIBERS, crate::args![event_type]).await?;
+        let modules = rows.iter().map(|row| row.get("module")).collect::<Result<_, _>>()?;
+        store_route(transaction, event_type, modules).await
     }
 }
 

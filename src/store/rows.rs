@@ -20,7 +20,6 @@ pub(crate) struct Receipt {
     pub(crate) attempt: u32,
 }
 
-
 pub(super) static WRITE_ROWS: Statement = Statement::new(
     "INSERT INTO event_deliveries (event_id, module, state, attempts, available_at, seq, ordering_key, errors)
      SELECT r.event_id, r.module, r.state, r.attempts, {now+r.delay}, e.seq, e.ordering_key,
@@ -92,7 +91,8 @@ impl Store {
         node: NodeId,
         receipt: &Receipt,
     ) -> Result<(), StoreError> {
-        let lost = |error: StoreError| if error.is_unique_violation() { StoreError::ClaimLost } else { error };
+        let lost =
+            |error: StoreError| if error.is_unique_violation() { StoreError::ClaimLost } else { error };
         let written = if receipt.live {
             let values = crate::args![receipt.event_id, &receipt.module];
             transaction.run(&RECEIPT_LIVE, values).await.map_err(lost)?
@@ -123,7 +123,8 @@ impl Store {
             transaction.run(&CHANGE_ROWS, crate::args![changes(&settlement.changes), node]).await?;
         }
         let failed = settlement.rows.iter().filter(|row| row.failure.is_some()).map(|row| row.event_id);
-        let mut touched: Vec<Uuid> = settlement.changes.iter().map(|change| change.event_id).chain(failed).collect();
+        let mut touched: Vec<Uuid> =
+            settlement.changes.iter().map(|change| change.event_id).chain(failed).collect();
         touched.extend(&settlement.released);
         touched.sort_unstable();
         touched.dedup();
@@ -131,7 +132,11 @@ impl Store {
     }
 
     /// Finishes those of `ids` that nobody owns and nobody owes.
-    pub(super) async fn finish(&self, transaction: &mut Transaction, ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
+    pub(super) async fn finish(
+        &self,
+        transaction: &mut Transaction,
+        ids: &[Uuid],
+    ) -> Result<Vec<Uuid>, StoreError> {
         self.finish_and_release(transaction, ids, Uuid::nil(), &[]).await
     }
 

@@ -23,11 +23,7 @@ pub(crate) struct Statement {
 
 impl Statement {
     pub(crate) const fn new(template: &'static str) -> Self {
-        Self {
-            template,
-            sqlite: OnceLock::new(),
-            postgres: OnceLock::new(),
-        }
+        Self { template, sqlite: OnceLock::new(), postgres: OnceLock::new() }
     }
 
     pub(crate) fn text(&'static self, kind: DatabaseKind) -> &'static str {
@@ -325,7 +321,9 @@ mod tests {
             render(template, DatabaseKind::Postgres),
             "UPDATE t SET a = now() WHERE id = ANY($1::uuid[]) AND now() + $2 * interval '1 microsecond' > b"
         );
-        assert!(render(template, DatabaseKind::Sqlite).contains("IN (SELECT unhex(value) FROM json_each($1))"));
+        assert!(
+            render(template, DatabaseKind::Sqlite).contains("IN (SELECT unhex(value) FROM json_each($1))")
+        );
     }
 
     #[test]

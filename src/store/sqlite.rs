@@ -16,10 +16,7 @@ use crate::delivery::NodeId;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) async fn open(options: &StoreOptions) -> Result<Pools, StoreError> {
-    let unreachable = |source| StoreError::Unreachable {
-        url: options.url.clone(),
-        source,
-    };
+    let unreachable = |source| StoreError::Unreachable { url: options.url.clone(), source };
     let connect = SqliteConnectOptions::from_str(&options.url)
         .map_err(unreachable)?
         .create_if_missing(options.create)
@@ -64,11 +61,14 @@ impl Store {
     /// Makes this process the node of its SQLite file.
     pub(super) fn lock_node(&self, node: NodeId) -> Result<(), StoreError> {
         let path = lock_path(self.url());
-        let problem = |source| StoreError::File {
-            path: path.display().to_string(),
-            source,
-        };
-        let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(problem)?;
+        let problem = |source| StoreError::File { path: path.display().to_string(), source };
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(problem)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -84,7 +84,8 @@ impl Store {
         }
         file.set_len(0).map_err(problem)?;
         write!(file, "node {node} (pid {})", std::process::id()).map_err(problem)?;
-        *self.inner.node_lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(NodeLock { _file: file });
+        *self.inner.node_lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+            Some(NodeLock { _file: file });
         Ok(())
     }
 }

@@ -20,10 +20,7 @@ pub struct Transaction {
 
 impl Transaction {
     pub(super) fn new(connection: Connection, runtime: Handle) -> Self {
-        Self {
-            connection: Some(connection),
-            runtime,
-        }
+        Self { connection: Some(connection), runtime }
     }
 
     fn connection(&mut self) -> Result<&mut Connection, StoreError> {
@@ -94,11 +91,19 @@ impl Transaction {
         self.connection.as_ref().map_or(DatabaseKind::Sqlite, Connection::kind)
     }
 
-    pub(crate) async fn run(&mut self, statement: &'static Statement, values: Vec<Value>) -> Result<u64, StoreError> {
+    pub(crate) async fn run(
+        &mut self,
+        statement: &'static Statement,
+        values: Vec<Value>,
+    ) -> Result<u64, StoreError> {
         self.connection()?.execute(statement, values).await
     }
 
-    pub(crate) async fn query(&mut self, statement: &'static Statement, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+    pub(crate) async fn query(
+        &mut self,
+        statement: &'static Statement,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>, StoreError> {
         self.connection()?.fetch(statement, values).await
     }
 

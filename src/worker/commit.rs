@@ -42,8 +42,7 @@ async fn write(
     if emitted.is_empty() {
         return transaction.commit().await;
     }
-    let events = route(services, emitted).await?;
-    commit_with_events(services, transaction, events).await
+    commit_with_events(services, transaction, emitted).await
 }
 
 /// Finds where each event goes.
@@ -54,25 +53,28 @@ pub(crate) async fn route(
     let mut events = Vec::with_capacity(submissions.len());
     for submission in submissions {
         let route = services.routes.get_or_store(&submission.envelope.event_type).await?;
-        events.push(Routed {
-            envelope: submission.envelope.into(),
-            route,
-        });
+        events.push(Routed { envelope: submission.envelope.into(), route });
     }
     Ok(events)
 }
 
-/// Lets the broker store `events` in `transaction` and commit it: the events are live at once.
+/// Lets the broker store events in `transaction` and commit it: they are live at once.
 pub(crate) async fn commit_with_events(
     services: &Services,
-    transaction: Transaction,
-    events: Vec<Routed>,
+    mut transaction: Transaction,
+    submissions: Vec<Submission>,
 ) -> Result<(), StoreError> {
+    let mut events = Vec::with_capacity(submissions.len());
+    for submission in submissions {
+        let event_type = &submission.envelope.event_type;
+        let route = match services.routes.get(event_type) {
+            Some(route) => route,
+            // In this transaction: on SQLite it holds the only connection that writes.
+            None => services.store.route_within(&mut transaction, event_type).await?.into(),
+        };
+        events.push(Routed { envelope: submission.envelope.into(), route });
+    }
     let (reply, answer) = tokio::sync::oneshot::channel();
-    services.inbox.push(Input::CommitEvents(CommitEvents {
-        transaction,
-        events,
-        reply,
-    }));
+    services.inbox.push(Input::CommitEvents(CommitEvents { transaction, events, reply }));
     answer.await.unwrap_or(Err(StoreError::Stopped))
 }

@@ -46,20 +46,12 @@ impl Tally {
     fn answer(&mut self, segment: &Segment, index: u32) {
         match self.done.last_mut() {
             Some(span) if span.flight == segment.flight && span.to == index => span.to += 1,
-            _ => self.done.push(Span {
-                flight: segment.flight,
-                from: index,
-                to: index + 1,
-            }),
+            _ => self.done.push(Span { flight: segment.flight, from: index, to: index + 1 }),
         }
     }
 
     fn except(&mut self, segment: &Segment, index: u32, outcome: Outcome) {
-        self.exceptions.push(Exception {
-            flight: segment.flight,
-            index,
-            outcome,
-        });
+        self.exceptions.push(Exception { flight: segment.flight, index, outcome });
         self.answer(segment, index);
     }
 
@@ -84,10 +76,7 @@ pub(crate) type RunFuture<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 /// Runs a segment through the handler of one event type of `M`.
 pub(crate) type RunFn<M> = for<'a> fn(&'a mut M, Run<'a>) -> RunFuture<'a>;
 
-pub(crate) fn run_handler<'a, M: Handle<E>, E: Event>(
-    module: &'a mut M,
-    mut run: Run<'a>,
-) -> RunFuture<'a> {
+pub(crate) fn run_handler<'a, M: Handle<E>, E: Event>(module: &'a mut M, mut run: Run<'a>) -> RunFuture<'a> {
     Box::pin(async move {
         let segment = run.segment;
         let deadline = Cell::new(None);
@@ -194,12 +183,7 @@ impl<'a> Run<'a> {
     }
 
     /// Turns how the handler ended into an outcome; commits what it wrote, or undoes it.
-    async fn conclude(
-        &mut self,
-        index: u32,
-        verdict: Verdict<Result<(), HandlerError>>,
-        cx: Context<'_>,
-    ) {
+    async fn conclude(&mut self, index: u32, verdict: Verdict<Result<(), HandlerError>>, cx: Context<'_>) {
         let (kind, message) = match verdict {
             Verdict::Returned(Ok(())) => match commit(cx, self.segment).await {
                 Ok(()) => {
@@ -225,7 +209,9 @@ impl<'a> Run<'a> {
             module = &*self.host.name, event = %envelope.id, event_type = &*envelope.event_type,
             attempt = self.segment.attempts.of(index), ?kind, error = message, "delivery failed"
         );
-        if self.host.ordered && let Some(key) = self.key(index) {
+        if self.host.ordered
+            && let Some(key) = self.key(index)
+        {
             self.tally.failed_keys.insert(key.to_owned());
         }
         self.tally.end = match kind {
@@ -234,8 +220,7 @@ impl<'a> Run<'a> {
             FailureKind::Fatal | FailureKind::Decode => None,
             FailureKind::Retryable => {
                 self.tally.failures_in_a_row += 1;
-                (self.tally.failures_in_a_row >= FAILURES_IN_A_ROW_MAX)
-                    .then_some(WorkerEnd::RepeatedFailures)
+                (self.tally.failures_in_a_row >= FAILURES_IN_A_ROW_MAX).then_some(WorkerEnd::RepeatedFailures)
             }
         };
         let failure = Failure { kind, message };
@@ -263,8 +248,8 @@ impl Limiter {
     /// spread but for bursts of a tenth of a second's worth.
     pub(crate) fn new(per_second: u32) -> Self {
         let at_least_one = |number| std::num::NonZeroU32::new(number).unwrap_or(std::num::NonZeroU32::MIN);
-        let quota = governor::Quota::per_second(at_least_one(per_second))
-            .allow_burst(at_least_one(per_second / 10));
+        let quota =
+            governor::Quota::per_second(at_least_one(per_second)).allow_burst(at_least_one(per_second / 10));
         Self(Arc::new(governor::RateLimiter::direct(quota)))
     }
 

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use stentor::store::Migration;
-use stentor::{Bus, Context, Event, Handle, HandlerError, MigrationSet, Module, ModuleOptions, RetryPolicy, Subscriptions, args};
+use stentor::{
+    Bus, Context, Event, Handle, HandlerError, MigrationSet, Module, ModuleOptions, RetryPolicy,
+    Subscriptions, args,
+};
 
 use crate::events::{Happened, happened};
 use crate::world::{World, soon};
@@ -72,7 +75,8 @@ async fn start(world: &World, fails_first: bool) -> Bus {
 }
 
 async fn effects(bus: &Bus) -> Vec<i64> {
-    let rows = bus.client().fetch_all("SELECT number FROM effects ORDER BY number", Vec::new()).await.unwrap();
+    let rows =
+        bus.client().fetch_all("SELECT number FROM effects ORDER BY number", Vec::new()).await.unwrap();
     rows.iter().map(|row| row.get("number").unwrap()).collect()
 }
 

@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use stentor::delivery::ModuleState;
-use stentor::{BreakerPolicy, BreakerState, Bus, Context, Handle, HandlerError, Module, ModuleHealth, ModuleOptions, RetryPolicy, Subscriptions};
+use stentor::{
+    BreakerPolicy, BreakerState, Bus, Context, Handle, HandlerError, Module, ModuleHealth, ModuleOptions,
+    RetryPolicy, Subscriptions,
+};
 
 use crate::events::{Act, Happened, Watcher, happened};
 use crate::world::{World, soon};

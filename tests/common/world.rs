@@ -35,7 +35,10 @@ impl World {
                     .expect("STENTOR_TEST_POSTGRES must name a PostgreSQL server; ./scripts/test starts one");
                 let name = format!("stentor_{}", uuid::Uuid::now_v7().simple());
                 let mut connection = PgConnection::connect(&admin).await.expect("the PostgreSQL server");
-                sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut connection).await.expect("a database");
+                sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}")))
+                    .execute(&mut connection)
+                    .await
+                    .expect("a database");
                 let (server, _) = admin.rsplit_once('/').expect("a database in the address");
                 Self { url: format!("{server}/{name}"), folder: None, postgres: Some((admin, name)) }
             }
@@ -59,7 +62,8 @@ impl Drop for World {
     fn drop(&mut self) {
         let Some((admin, name)) = self.postgres.take() else { return };
         let dropping = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 let mut connection = PgConnection::connect(&admin).await.expect("the PostgreSQL server");
                 let sql = AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));

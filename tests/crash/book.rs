@@ -101,7 +101,10 @@ pub(crate) async fn acked(world: &World) -> HashSet<Uuid> {
 /// Compares the book with the database.
 pub(crate) async fn judge(world: &World, book: &Book) -> Verdict {
     let client = client(world).await;
-    let rows = client.fetch_all("SELECT id FROM system_events WHERE type = 'crash.loaded'", Vec::new()).await.unwrap();
+    let rows = client
+        .fetch_all("SELECT id FROM system_events WHERE type = 'crash.loaded'", Vec::new())
+        .await
+        .unwrap();
     let stored: HashSet<Uuid> = rows.iter().map(|row| row.get("id").unwrap()).collect();
     let published = book.ids("published");
     assert!(published.len() > 100, "the load was worth the name: {}", published.len());

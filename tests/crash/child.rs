@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use stentor::store::Migration;
 use stentor::{
-    Bus, Context, Event, Handle, HandlerError, KeyOrder, MigrationSet, Module, ModuleOptions, Publication, Subscriptions, args,
+    Bus, Context, Event, Handle, HandlerError, KeyOrder, MigrationSet, Module, ModuleOptions, Publication,
+    Subscriptions, args,
 };
 use uuid::Uuid;
 
@@ -103,7 +104,10 @@ impl Handle<Loaded> for Effects {
             use sqlx::Connection;
             let url = std::env::var("STENTOR_CRASH_URL")?;
             let mut connection = sqlx::PgConnection::connect(&url).await?;
-            sqlx::query("INSERT INTO crash_effects (event_id) VALUES ($1)").bind(id).execute(&mut connection).await?;
+            sqlx::query("INSERT INTO crash_effects (event_id) VALUES ($1)")
+                .bind(id)
+                .execute(&mut connection)
+                .await?;
         } else {
             let transaction = cx.transaction().await?;
             transaction.execute("INSERT INTO crash_effects (event_id) VALUES ($1)", args![id]).await?;

@@ -7,6 +7,7 @@
 
 mod book;
 mod child;
+#[expect(dead_code, reason = "the child builds its own bus")]
 #[path = "../common/world.rs"]
 mod world;
 
@@ -56,7 +57,8 @@ async fn the_harness_catches_an_effect_without_a_receipt() {
 }
 
 fn crashes() -> u32 {
-    std::env::var("STENTOR_CRASHES").map_or(CRASHES, |text| text.parse().expect("STENTOR_CRASHES is a number"))
+    std::env::var("STENTOR_CRASHES")
+        .map_or(CRASHES, |text| text.parse().expect("STENTOR_CRASHES is a number"))
 }
 
 /// Kills the child `times` times, lets it finish, and judges what is left.

@@ -20,19 +20,11 @@ pub struct Check {
 
 impl Check {
     fn count(name: &str, found: i64, expected: i64) -> Self {
-        Self {
-            name: name.to_owned(),
-            ok: found == expected,
-            detail: format!("{found} of {expected}"),
-        }
+        Self { name: name.to_owned(), ok: found == expected, detail: format!("{found} of {expected}") }
     }
 
     fn none(name: &str, found: i64) -> Self {
-        Self {
-            name: name.to_owned(),
-            ok: found == 0,
-            detail: format!("{found} found"),
-        }
+        Self { name: name.to_owned(), ok: found == 0, detail: format!("{found} found") }
     }
 }
 

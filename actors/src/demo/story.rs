@@ -64,7 +64,11 @@ pub struct TrailEntry {
     pub caused_by: Option<Uuid>,
 }
 
-pub(super) async fn tell(client: &Client, school: &School, events: &[EventRecord]) -> Result<Story, StoreError> {
+pub(super) async fn tell(
+    client: &Client,
+    school: &School,
+    events: &[EventRecord],
+) -> Result<Story, StoreError> {
     let graduation = events.iter().find(|event| event.event_type == CourseGraduated::TYPE);
     let graduate = match graduation {
         Some(graduation) => name(client, graduation).await?,
@@ -108,11 +112,13 @@ fn timeline(events: &[EventRecord]) -> Vec<Moment> {
 
 /// What the modules did, as the tables show it.
 async fn deeds(client: &Client, school: &School) -> Result<Vec<Deed>, StoreError> {
-    const TOPICS: &str = "SELECT COUNT(*) AS n FROM topic_completions c JOIN user_profiles p ON p.id = c.user_id
+    const TOPICS: &str =
+        "SELECT COUNT(*) AS n FROM topic_completions c JOIN user_profiles p ON p.id = c.user_id
         WHERE p.email LIKE $1";
     const GRADUATES: &str = "SELECT COUNT(*) AS n FROM user_profiles
         WHERE email LIKE $1 AND student_graduation_date IS NOT NULL";
-    const BENCH: &str = "SELECT COUNT(*) AS n FROM user_profiles WHERE email LIKE $1 AND candidate_status = 'bench'";
+    const BENCH: &str =
+        "SELECT COUNT(*) AS n FROM user_profiles WHERE email LIKE $1 AND candidate_status = 'bench'";
     const MEMBERS: &str = "SELECT COUNT(*) AS n FROM pod_members m JOIN user_profiles p ON p.id = m.user_id
         WHERE p.email LIKE $1";
     const WAITING: &str = "SELECT COUNT(*) AS n FROM pod_waitlist w JOIN user_profiles p ON p.id = w.user_id
@@ -123,13 +129,32 @@ async fn deeds(client: &Client, school: &School) -> Result<Vec<Deed>, StoreError
     let told = |role| count(client, TOLD, args![school.emails(role)]);
     let deed = |module, did| Deed { module, did };
     Ok(vec![
-        deed("academy", format!("recorded {} topics, graduated {} students", of_students(TOPICS).await?, of_students(GRADUATES).await?)),
+        deed(
+            "academy",
+            format!(
+                "recorded {} topics, graduated {} students",
+                of_students(TOPICS).await?,
+                of_students(GRADUATES).await?
+            ),
+        ),
         deed("ats", format!("put {} candidates on the bench", of_students(BENCH).await?)),
-        deed("trikala", format!("gave {} a place in a pod, put {} on the wait list", of_students(MEMBERS).await?, of_students(WAITING).await?)),
-        deed("notifications", format!(
-            "told the recruitment team {} times, seniors {} times, admins {} times",
-            told(Role::Recruiter).await?, told(Role::Employee).await?, told(Role::Admin).await?
-        )),
+        deed(
+            "trikala",
+            format!(
+                "gave {} a place in a pod, put {} on the wait list",
+                of_students(MEMBERS).await?,
+                of_students(WAITING).await?
+            ),
+        ),
+        deed(
+            "notifications",
+            format!(
+                "told the recruitment team {} times, seniors {} times, admins {} times",
+                told(Role::Recruiter).await?,
+                told(Role::Employee).await?,
+                told(Role::Admin).await?
+            ),
+        ),
     ])
 }
 

@@ -24,11 +24,7 @@ impl Event for TopicCompleted {
 
 impl Example for TopicCompleted {
     fn example() -> Self {
-        Self {
-            user_id: example_id(11),
-            topic_id: example_id(12),
-            score: 87.5,
-        }
+        Self { user_id: example_id(11), topic_id: example_id(12), score: 87.5 }
     }
 }
 
@@ -50,11 +46,7 @@ impl Event for QuizPassed {
 
 impl Example for QuizPassed {
     fn example() -> Self {
-        Self {
-            user_id: example_id(11),
-            quiz_id: example_id(13),
-            score: 92.0,
-        }
+        Self { user_id: example_id(11), quiz_id: example_id(13), score: 92.0 }
     }
 }
 
@@ -76,10 +68,6 @@ impl Event for CourseGraduated {
 
 impl Example for CourseGraduated {
     fn example() -> Self {
-        Self {
-            user_id: example_id(11),
-            course_id: example_id(14),
-            final_score: 95.0,
-        }
+        Self { user_id: example_id(11), course_id: example_id(14), final_score: 95.0 }
     }
 }

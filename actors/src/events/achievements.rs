@@ -22,9 +22,6 @@ impl Event for AchievementEarned {
 
 impl Example for AchievementEarned {
     fn example() -> Self {
-        Self {
-            user_id: example_id(31),
-            achievement_id: "10_placements".to_owned(),
-        }
+        Self { user_id: example_id(31), achievement_id: "10_placements".to_owned() }
     }
 }

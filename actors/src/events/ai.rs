@@ -22,10 +22,7 @@ impl Event for ConversationEnded {
 
 impl Example for ConversationEnded {
     fn example() -> Self {
-        Self {
-            conversation_id: example_id(61),
-            user_id: example_id(11),
-        }
+        Self { conversation_id: example_id(61), user_id: example_id(11) }
     }
 }
 

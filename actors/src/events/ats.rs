@@ -22,9 +22,7 @@ impl Event for CandidateCreated {
 
 impl Example for CandidateCreated {
     fn example() -> Self {
-        Self {
-            user_id: example_id(11),
-        }
+        Self { user_id: example_id(11) }
     }
 }
 
@@ -44,10 +42,7 @@ impl Event for JobPosted {
 
 impl Example for JobPosted {
     fn example() -> Self {
-        Self {
-            job_id: example_id(21),
-            client_id: example_id(22),
-        }
+        Self { job_id: example_id(21), client_id: example_id(22) }
     }
 }
 
@@ -69,11 +64,7 @@ impl Event for ApplicationSubmitted {
 
 impl Example for ApplicationSubmitted {
     fn example() -> Self {
-        Self {
-            application_id: example_id(23),
-            candidate_id: example_id(11),
-            job_id: example_id(21),
-        }
+        Self { application_id: example_id(23), candidate_id: example_id(11), job_id: example_id(21) }
     }
 }
 
@@ -122,10 +113,6 @@ impl Event for CandidatePlaced {
 
 impl Example for CandidatePlaced {
     fn example() -> Self {
-        Self {
-            candidate_id: example_id(11),
-            job_id: example_id(21),
-            salary: 85_000,
-        }
+        Self { candidate_id: example_id(11), job_id: example_id(21), salary: 85_000 }
     }
 }

@@ -29,11 +29,7 @@ impl Event for EmployeeHired {
 
 impl Example for EmployeeHired {
     fn example() -> Self {
-        Self {
-            user_id: example_id(11),
-            department_id: example_id(41),
-            start_date: date!(2025 - 12 - 01),
-        }
+        Self { user_id: example_id(11), department_id: example_id(41), start_date: date!(2025 - 12 - 01) }
     }
 }
 
@@ -55,11 +51,7 @@ impl Event for TimesheetSubmitted {
 
 impl Example for TimesheetSubmitted {
     fn example() -> Self {
-        Self {
-            timesheet_id: example_id(42),
-            user_id: example_id(11),
-            hours: 42.5,
-        }
+        Self { timesheet_id: example_id(42), user_id: example_id(11), hours: 42.5 }
     }
 }
 
@@ -81,11 +73,7 @@ impl Event for LeaveApproved {
 
 impl Example for LeaveApproved {
     fn example() -> Self {
-        Self {
-            leave_id: example_id(43),
-            user_id: example_id(11),
-            days: 2.5,
-        }
+        Self { leave_id: example_id(43), user_id: example_id(11), days: 2.5 }
     }
 }
 
@@ -107,10 +95,6 @@ impl Event for ExpenseApproved {
 
 impl Example for ExpenseApproved {
     fn example() -> Self {
-        Self {
-            expense_id: example_id(44),
-            user_id: example_id(11),
-            amount: 120,
-        }
+        Self { expense_id: example_id(44), user_id: example_id(11), amount: 120 }
     }
 }

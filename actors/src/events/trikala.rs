@@ -22,10 +22,7 @@ impl Event for WorkflowCompleted {
 
 impl Example for WorkflowCompleted {
     fn example() -> Self {
-        Self {
-            workflow_id: example_id(71),
-            user_id: example_id(11),
-        }
+        Self { workflow_id: example_id(71), user_id: example_id(11) }
     }
 }
 
@@ -47,10 +44,6 @@ impl Event for GoalAchieved {
 
 impl Example for GoalAchieved {
     fn example() -> Self {
-        Self {
-            goal_id: example_id(72),
-            pod_id: example_id(73),
-            value: 10.0,
-        }
+        Self { goal_id: example_id(72), pod_id: example_id(73), value: 10.0 }
     }
 }

@@ -1,13 +1,40 @@
 //! Names of people and things, in several scripts, as real ones are.
 
 const GIVEN: [&str; 16] = [
-    "Zoë", "Mateus", "Ngọc", "Søren", "Ольга", "Дмитро", "Ελένη", "Γιώργος", "美咲", "伟", "지우", "Aïcha", "Łukasz", "Priya",
-    "Conor", "Ada",
+    "Zoë",
+    "Mateus",
+    "Ngọc",
+    "Søren",
+    "Ольга",
+    "Дмитро",
+    "Ελένη",
+    "Γιώργος",
+    "美咲",
+    "伟",
+    "지우",
+    "Aïcha",
+    "Łukasz",
+    "Priya",
+    "Conor",
+    "Ada",
 ];
 
 const FAMILY: [&str; 15] = [
-    "Müller", "Gonçalves", "Nguyễn", "Ødegård", "Иванова", "Шевченко", "Παπαδάκη", "Νικολάου", "佐藤", "王", "김", "Diallo",
-    "Wiśniewski", "Raghunathan", "O’Brien",
+    "Müller",
+    "Gonçalves",
+    "Nguyễn",
+    "Ødegård",
+    "Иванова",
+    "Шевченко",
+    "Παπαδάκη",
+    "Νικολάου",
+    "佐藤",
+    "王",
+    "김",
+    "Diallo",
+    "Wiśniewski",
+    "Raghunathan",
+    "O’Brien",
 ];
 
 const COURSES: [(&str, [&str; 6]); 3] = [

@@ -38,7 +38,9 @@ impl Person {
 }
 
 fn people(school: &School) -> Vec<Person> {
-    let of = |kind: &'static str, role, count| (0..count).map(move |number| Person { id: school.id(kind, number), role });
+    let of = |kind: &'static str, role, count| {
+        (0..count).map(move |number| Person { id: school.id(kind, number), role })
+    };
     of("student", Role::Student, school.students)
         .chain(of("senior", Role::Employee, school.pods))
         .chain(of("recruiter", Role::Recruiter, RECRUITERS))
@@ -94,7 +96,8 @@ async fn insert_many(tx: &mut Transaction, target: &str, rows: Vec<Vec<Value>>) 
 /// Returns `($1, $2), ($3, $4)` for two rows of two columns.
 fn placeholders(rows: usize, columns: usize) -> String {
     let row = |row: usize| {
-        let parameters: Vec<String> = (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
+        let parameters: Vec<String> =
+            (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
         format!("({})", parameters.join(", "))
     };
     (0..rows).map(row).collect::<Vec<_>>().join(", ")

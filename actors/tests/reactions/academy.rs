@@ -20,18 +20,15 @@ on_both_databases![
     a_passed_quiz_is_recorded_once,
 ];
 
-const PROGRESS: &str = "SELECT topics_completed, final_score, graduated_at FROM course_progress WHERE user_id = $1";
+const PROGRESS: &str =
+    "SELECT topics_completed, final_score, graduated_at FROM course_progress WHERE user_id = $1";
 
 fn topics(world: &World) -> Vec<Uuid> {
     world.school.required_topics(0).collect()
 }
 
 fn completion(world: &World, topic_id: Uuid, score: f64) -> TopicCompleted {
-    TopicCompleted {
-        user_id: world.student(0),
-        topic_id,
-        score,
-    }
+    TopicCompleted { user_id: world.student(0), topic_id, score }
 }
 
 /// Completes all required topics but the last, each with a score of 80.
@@ -54,7 +51,10 @@ async fn a_topic_is_recorded_once_however_often_it_is_completed(database: Databa
     let rows = world.rows("SELECT score FROM topic_completions", args![]).await;
     assert_eq!(rows.len(), 1);
     assert!((rows[0].get::<f64>("score").unwrap() - 70.0).abs() < f64::EPSILON);
-    assert_eq!(world.rows(PROGRESS, args![world.student(0)]).await[0].get::<i64>("topics_completed").unwrap(), 1);
+    assert_eq!(
+        world.rows(PROGRESS, args![world.student(0)]).await[0].get::<i64>("topics_completed").unwrap(),
+        1
+    );
     world.stop().await;
 }
 
@@ -74,7 +74,10 @@ async fn the_last_required_topic_graduates_the_student_with_the_mean_score(datab
     assert!((progress.get::<f64>("final_score").unwrap() - 83.0).abs() < 1e-9);
     let caused_at = world.bus.client().event(cause).await.unwrap().unwrap().event.created_at;
     let profile = world
-        .rows("SELECT student_graduation_date AS at FROM user_profiles WHERE id = $1", args![world.student(0)])
+        .rows(
+            "SELECT student_graduation_date AS at FROM user_profiles WHERE id = $1",
+            args![world.student(0)],
+        )
         .await;
     assert_eq!(profile[0].get::<time::OffsetDateTime>("at").unwrap(), caused_at);
     world.stop().await;
@@ -84,7 +87,8 @@ async fn an_optional_topic_neither_graduates_nor_counts(database: Database) {
     let world = World::start(database, School::new(1, 1)).await;
     let last = nearly_graduate(&world).await;
     let required = topics(&world);
-    let all = world.rows("SELECT id FROM topics WHERE course_id = $1", args![world.school.course_id(0)]).await;
+    let all =
+        world.rows("SELECT id FROM topics WHERE course_id = $1", args![world.school.course_id(0)]).await;
     let mut all = all.iter().map(|row| row.get::<Uuid>("id").unwrap());
     let optional = all.find(|id| !required.contains(id)).expect("a course has an optional topic");
     // With it the student has completed as many topics as are required, but not the required ones.
@@ -112,7 +116,8 @@ async fn required_topics_completed_at_once_graduate_each_student_once(database: 
     let completions: Vec<TopicCompleted> = world.school.completions().collect();
     world.all_happen(completions).await;
     let graduations = world.events("course.graduated").await;
-    let mut students: Vec<&str> = graduations.iter().filter_map(|event| event.payload["userId"].as_str()).collect();
+    let mut students: Vec<&str> =
+        graduations.iter().filter_map(|event| event.payload["userId"].as_str()).collect();
     students.sort_unstable();
     students.dedup();
     assert_eq!((graduations.len(), students.len()), (30, 30));
@@ -153,11 +158,7 @@ async fn a_passed_quiz_is_recorded_once(database: Database) {
     let quiz_id = Uuid::now_v7();
     let quiz: Vec<Value> = args![quiz_id, world.school.course_id(0), "Indexes"];
     world.write("INSERT INTO quizzes (id, course_id, title) VALUES ($1, $2, $3)", quiz).await;
-    let passed = QuizPassed {
-        user_id: world.student(0),
-        quiz_id,
-        score: 91.0,
-    };
+    let passed = QuizPassed { user_id: world.student(0), quiz_id, score: 91.0 };
     let event = world.happens(passed).await;
     let tally = world.tally().await;
     world.happens_again(event, "academy").await;

@@ -25,7 +25,8 @@ fn graduation(world: &World, course_of: u32) -> CourseGraduated {
 
 /// Returns the status, since when, and the roles of the first student.
 async fn candidate(world: &World) -> (Option<String>, Option<OffsetDateTime>, Vec<String>) {
-    const PROFILE: &str = "SELECT candidate_status, candidate_available_from FROM user_profiles WHERE id = $1";
+    const PROFILE: &str =
+        "SELECT candidate_status, candidate_available_from FROM user_profiles WHERE id = $1";
     const ROLES: &str = "SELECT r.name FROM user_roles u JOIN roles r ON r.id = u.role_id
         WHERE u.user_id = $1 ORDER BY r.name";
     let profile = &world.rows(PROFILE, args![world.student(0)]).await[0];
@@ -78,7 +79,9 @@ async fn a_second_course_makes_no_second_candidate(database: Database) {
 async fn a_placed_candidate_stays_placed(database: Database) {
     let world = World::start(database, School::new(1, 1)).await;
     world.happens(graduation(&world, 0)).await;
-    world.write("UPDATE user_profiles SET candidate_status = 'placed' WHERE id = $1", args![world.student(0)]).await;
+    world
+        .write("UPDATE user_profiles SET candidate_status = 'placed' WHERE id = $1", args![world.student(0)])
+        .await;
     world.happens(graduation(&world, 1)).await;
     assert_eq!(candidate(&world).await.0.as_deref(), Some("placed"));
     world.stop().await;

@@ -7,11 +7,7 @@ use crate::world::{Database, on_both_databases};
 on_both_databases![a_demo_finds_every_expected_row_and_can_be_run_again];
 
 async fn a_demo_finds_every_expected_row_and_can_be_run_again(database: Database) {
-    let options = DemoOptions {
-        graduates: 25,
-        database: Some(database.url.clone()),
-        keep: None,
-    };
+    let options = DemoOptions { graduates: 25, database: Some(database.url.clone()), keep: None };
     for _ in 0..2 {
         let report = run(&options).await.unwrap();
         assert!(report.passed(), "{:#?}", report.checks);
@@ -25,17 +21,19 @@ async fn a_demo_finds_every_expected_row_and_can_be_run_again(database: Database
 async fn a_kept_demo_leaves_its_database_and_tells_its_story() {
     let folder = tempfile::tempdir().unwrap();
     let keep = folder.path().join("kept");
-    let options = DemoOptions {
-        graduates: 7,
-        database: None,
-        keep: Some(keep.clone()),
-    };
+    let options = DemoOptions { graduates: 7, database: None, keep: Some(keep.clone()) };
     let report = run(&options).await.unwrap();
     assert!(keep.join("stentor.db").exists());
     let mut text = Vec::new();
     render(&report, &mut text).unwrap();
     let text = String::from_utf8(text).unwrap();
-    for part in ["Timeline", "Who did what", "Audit trail of one graduation: Zoë Müller", "course.graduated", "caused by"] {
+    for part in [
+        "Timeline",
+        "Who did what",
+        "Audit trail of one graduation: Zoë Müller",
+        "course.graduated",
+        "caused by",
+    ] {
         assert!(text.contains(part), "{part} is missing in\n{text}");
     }
     assert!(!text.contains("FAILED"), "{text}");
@@ -69,7 +67,11 @@ fn one_failed_check_fails_the_demo() {
             elapsed_ms: 1,
             checks: oks
                 .iter()
-                .map(|ok| stentor_actors::demo::Check { name: "a row".to_owned(), ok: *ok, detail: "0 of 1".to_owned() })
+                .map(|ok| stentor_actors::demo::Check {
+                    name: "a row".to_owned(),
+                    ok: *ok,
+                    detail: "0 of 1".to_owned(),
+                })
                 .collect(),
             story: stentor_actors::demo::Story::default(),
         }

@@ -56,7 +56,9 @@ async fn a_notification_reaches_its_user_once(database: Database) {
     let world = World::start(database, School::new(1, 1)).await;
     let event = world.happens(letter(world.student(0))).await;
     world.happens_again(event, "notifications").await;
-    let rows = world.rows("SELECT title, message, type FROM notifications WHERE user_id = $1", args![world.student(0)]).await;
+    let rows = world
+        .rows("SELECT title, message, type FROM notifications WHERE user_id = $1", args![world.student(0)])
+        .await;
     assert_eq!(rows.len(), 1);
     let texts = ["title", "message", "type"].map(|column| rows[0].get::<String>(column).unwrap());
     assert_eq!(texts, ["Grüße", "πάντα ῥεῖ", "success"]);
@@ -130,7 +132,9 @@ async fn a_failure_to_tell_of_an_error_is_not_an_error_to_tell_of(database: Data
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(30), announced).await.expect("the letter's death is announced");
+    tokio::time::timeout(std::time::Duration::from_secs(30), announced)
+        .await
+        .expect("the letter's death is announced");
     let errors = world.events("system.error").await;
     assert_eq!(errors.len(), 2);
     assert_eq!(errors[1].payload["originalEvent"]["id"], letter.to_string());

@@ -52,10 +52,7 @@ async fn a_graduation_delivered_again_takes_no_second_place(database: Database) 
 
 async fn a_second_course_takes_no_second_place(database: Database) {
     let world = World::start(database, School::new(1, 1).pods(2, 3)).await;
-    let second = CourseGraduated {
-        course_id: world.school.course_id(1),
-        ..graduation(&world, 0)
-    };
+    let second = CourseGraduated { course_id: world.school.course_id(1), ..graduation(&world, 0) };
     world.all_happen([graduation(&world, 0), second]).await;
     assert_eq!(world.number("SELECT CAST(SUM(members) AS BIGINT) AS n FROM pods", args![]).await, 1);
     assert_eq!(world.number("SELECT COUNT(*) AS n FROM pod_members", args![]).await, 1);

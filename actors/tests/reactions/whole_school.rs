@@ -25,10 +25,7 @@ fn read(file: &[u8], chain_id: Uuid) -> Vec<RawEvent> {
             event_type: line["type"].as_str().unwrap().to_owned(),
             payload: line["payload"].clone(),
             id: None,
-            metadata: Metadata {
-                correlation_id: Some(chain_id),
-                ..Metadata::default()
-            },
+            metadata: Metadata { correlation_id: Some(chain_id), ..Metadata::default() },
         }
     };
     text.lines().map(event).collect()
@@ -51,24 +48,41 @@ async fn a_thousand_students_graduate_from_a_file_and_every_effect_happens_exact
     let letters = i64::from(PLACES) + waiting * i64::from(ADMINS);
     for (what, sql, expected) in [
         ("topics", "SELECT COUNT(*) AS n FROM topic_completions", events.len() as i64),
-        ("graduation dates", "SELECT COUNT(*) AS n FROM user_profiles WHERE student_graduation_date IS NOT NULL", students),
+        (
+            "graduation dates",
+            "SELECT COUNT(*) AS n FROM user_profiles WHERE student_graduation_date IS NOT NULL",
+            students,
+        ),
         ("graduations", "SELECT COUNT(*) AS n FROM course_progress WHERE graduated_at IS NOT NULL", students),
-        ("roles", "SELECT COUNT(*) AS n FROM user_roles u JOIN roles r ON r.id = u.role_id WHERE r.name = 'candidate'", students),
+        (
+            "roles",
+            "SELECT COUNT(*) AS n FROM user_roles u JOIN roles r ON r.id = u.role_id WHERE r.name = 'candidate'",
+            students,
+        ),
         ("bench", "SELECT COUNT(*) AS n FROM user_profiles WHERE candidate_status = 'bench'", students),
         ("members", "SELECT COUNT(*) AS n FROM pod_members", i64::from(PLACES)),
         ("full pods", "SELECT COUNT(*) AS n FROM pods WHERE members = capacity", 120),
         ("wait list", "SELECT COUNT(*) AS n FROM pod_waitlist", waiting),
-        ("team", "SELECT COUNT(*) AS n FROM notifications WHERE title = 'New Graduate'", students * i64::from(RECRUITERS)),
+        (
+            "team",
+            "SELECT COUNT(*) AS n FROM notifications WHERE title = 'New Graduate'",
+            students * i64::from(RECRUITERS),
+        ),
         ("letters", "SELECT COUNT(*) AS n FROM notifications WHERE title <> 'New Graduate'", letters),
-        ("final scores", "SELECT COUNT(*) AS n FROM course_progress c WHERE ABS(final_score - (SELECT AVG(d.score)
+        (
+            "final scores",
+            "SELECT COUNT(*) AS n FROM course_progress c WHERE ABS(final_score - (SELECT AVG(d.score)
             FROM topic_completions d JOIN topics t ON t.id = d.topic_id
-            WHERE t.required AND d.user_id = c.user_id AND t.course_id = c.course_id)) < 0.000001", students),
+            WHERE t.required AND d.user_id = c.user_id AND t.course_id = c.course_id)) < 0.000001",
+            students,
+        ),
     ] {
         assert_eq!(world.number(sql, args![]).await, expected, "{what}");
     }
     let trail = chain::events(world.bus.client(), chain_id).await.unwrap();
     assert_eq!(trail.len() as i64, events.len() as i64 + 2 * students + letters);
-    let failed: Vec<_> = trail.iter().filter(|event| event.error.is_some() || event.processed_at.is_none()).collect();
+    let failed: Vec<_> =
+        trail.iter().filter(|event| event.error.is_some() || event.processed_at.is_none()).collect();
     assert!(failed.is_empty(), "{failed:?}");
     world.stop().await;
 }

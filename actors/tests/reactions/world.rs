@@ -43,11 +43,7 @@ impl Database {
         let name = format!("stentor_{}", Uuid::now_v7().simple());
         run(&admin_url, &format!("CREATE DATABASE {name}")).await;
         let (server, _) = admin_url.rsplit_once('/').expect("an URL with a database's name");
-        Self {
-            url: format!("{server}/{name}"),
-            _folder: None,
-            server: Some(Server { admin_url, name }),
-        }
+        Self { url: format!("{server}/{name}"), _folder: None, server: Some(Server { admin_url, name }) }
     }
 }
 
@@ -109,11 +105,7 @@ impl World {
         let builder = Bus::builder().database(&database.url).poll_interval(Duration::from_millis(20));
         let bus = modules(builder).start().await.unwrap();
         school.insert(&bus).await.unwrap();
-        Self {
-            bus,
-            school,
-            _database: database,
-        }
+        Self { bus, school, _database: database }
     }
 
     pub(crate) async fn stop(self) {
@@ -162,10 +154,8 @@ impl World {
 
     /// Returns all events of a type, oldest first.
     pub(crate) async fn events(&self, event_type: &str) -> Vec<EventRecord> {
-        let filter = stentor::audit::EventFilter {
-            event_type: Some(event_type.to_owned()),
-            ..Default::default()
-        };
+        let filter =
+            stentor::audit::EventFilter { event_type: Some(event_type.to_owned()), ..Default::default() };
         let mut events = self.bus.client().events(&filter, None, 1_000).await.unwrap().items;
         events.reverse();
         events

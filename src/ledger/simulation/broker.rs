@@ -132,16 +132,10 @@ impl World {
             event_type: Arc::clone(&route.event_type),
             schema_version: 1,
             created_at: OffsetDateTime::UNIX_EPOCH,
-            metadata: Metadata {
-                ordering_key: key,
-                ..Metadata::default()
-            },
+            metadata: Metadata { ordering_key: key, ..Metadata::default() },
             payload: Payload::from_json("{\"score\":1}"),
         };
-        Routed {
-            envelope: Arc::new(envelope),
-            route,
-        }
+        Routed { envelope: Arc::new(envelope), route }
     }
 
     /// Carries out what the ledger decided.
@@ -159,11 +153,7 @@ impl World {
         self.start_commits();
         for (module, request) in self.ledger.claims(self.now) {
             self.say(|| format!("claims {request:?}"));
-            self.start(Operation::Claim {
-                module,
-                request,
-                result: None,
-            });
+            self.start(Operation::Claim { module, request, result: None });
         }
     }
 
@@ -194,7 +184,9 @@ impl World {
                 seqs.push(self.next_seq);
                 self.witness.admitted(event.envelope.id, self.steps);
             }
-            self.say(|| format!("commits {seqs:?}, owned {:?}, spilled {:?}", admission.owned(), admission.spilled));
+            self.say(|| {
+                format!("commits {seqs:?}, owned {:?}, spilled {:?}", admission.owned(), admission.spilled)
+            });
         }
         if !settlement.is_empty() {
             self.say(|| format!("settles {settlement:?}"));
@@ -204,13 +196,7 @@ impl World {
             30..40 if !self.is_calm() => CommitResult::Ambiguous,
             _ => CommitResult::Done,
         };
-        self.start(Operation::Commit {
-            admission,
-            seqs,
-            settlement,
-            is_extra,
-            result,
-        });
+        self.start(Operation::Commit { admission, seqs, settlement, is_extra, result });
     }
 
     fn start(&mut self, operation: Operation) {
@@ -224,13 +210,9 @@ impl World {
     pub(super) fn take_effect(&mut self, number: u32) {
         let (now, node) = (self.now, self.node);
         match self.operations.get_mut(&number) {
-            Some(Operation::Commit {
-                admission,
-                seqs,
-                settlement,
-                result,
-                ..
-            }) if *result != CommitResult::Failed => {
+            Some(Operation::Commit { admission, seqs, settlement, result, .. })
+                if *result != CommitResult::Failed =>
+            {
                 if let Some(admission) = admission {
                     self.store.insert(node, &admission.events, &admission.owned(), seqs);
                     self.store.insert_spilled(now, &admission.spilled, seqs);
@@ -250,13 +232,7 @@ impl World {
 
     pub(super) fn reply(&mut self, number: u32) {
         match self.operations.remove(&number) {
-            Some(Operation::Commit {
-                admission,
-                seqs,
-                settlement,
-                is_extra,
-                result,
-            }) => {
+            Some(Operation::Commit { admission, seqs, settlement, is_extra, result }) => {
                 if is_extra {
                 } else if self.broker.one_writer || admission.is_some() {
                     self.broker.persisting = false;
@@ -276,7 +252,13 @@ impl World {
         }
     }
 
-    fn committed(&mut self, admission: Option<Admission>, seqs: &[i64], settlement: Settlement, result: CommitResult) {
+    fn committed(
+        &mut self,
+        admission: Option<Admission>,
+        seqs: &[i64],
+        settlement: Settlement,
+        result: CommitResult,
+    ) {
         self.say(|| format!("hears that {seqs:?} is {result:?}"));
         self.broker.release_guard(settlement.oldest_seq);
         if result == CommitResult::Done {

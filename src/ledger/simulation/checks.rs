@@ -6,10 +6,10 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::super::{DeadLetter, Dispatch, ModuleId};
-use crate::delivery::ModuleState;
 use super::store::Node;
 use super::workers::Assigned;
 use super::world::World;
+use crate::delivery::ModuleState;
 use crate::delivery::{ADOPTIONS_BEFORE_ALONE, DeliveryState, KeyOrder, Settlement};
 
 type Delivery = (Arc<str>, i64);
@@ -78,7 +78,10 @@ impl World {
         };
         for (before, earlier) in self.store.events.range(..seq) {
             let is_same_key = earlier.envelope.metadata.ordering_key.as_ref() == Some(key);
-            if !is_same_key || !earlier.route.modules.contains(name) || !self.witness.precedes(earlier.envelope.id, event.id) {
+            if !is_same_key
+                || !earlier.route.modules.contains(name)
+                || !self.witness.precedes(earlier.envelope.id, event.id)
+            {
                 continue;
             }
             let delivery = (Arc::clone(name), *before);
@@ -116,7 +119,8 @@ impl World {
                 .filter(|event| self.adoptions_of(event.id) >= ADOPTIONS_BEFORE_ALONE)
                 .count()
         };
-        let out = self.ledger.modules.values().flat_map(|module| &module.workers).flat_map(|place| &place.out);
+        let out =
+            self.ledger.modules.values().flat_map(|module| &module.workers).flat_map(|place| &place.out);
         assert!(out.map(suspects).sum::<usize>() <= 1, "two deliveries that may kill the process are out");
     }
 

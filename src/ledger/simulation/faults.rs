@@ -48,7 +48,11 @@ impl World {
 
     /// A stop goes on until everything is in the store, or what is left is given up.
     fn drain_on(&mut self) {
-        if self.ledger.is_drained() && self.broker.is_idle() && self.operations.is_empty() && !self.is_rescuing() {
+        if self.ledger.is_drained()
+            && self.broker.is_idle()
+            && self.operations.is_empty()
+            && !self.is_rescuing()
+        {
             self.check_clean_stop();
             self.say(|| "has stopped".to_owned());
             self.next_node();
@@ -103,7 +107,8 @@ impl World {
     }
 
     fn remove_or_host(&mut self) {
-        let missing = (0..self.specs.len()).find(|index| self.id_of(&Arc::clone(&self.specs[*index].name)).is_none());
+        let missing =
+            (0..self.specs.len()).find(|index| self.id_of(&Arc::clone(&self.specs[*index].name)).is_none());
         if let Some(index) = missing {
             return self.host(index);
         }

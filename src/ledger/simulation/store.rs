@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::super::HeldKeys;
 use crate::delivery::{
-    ADOPTIONS_BEFORE_ALONE, ClaimRequest, Claimed, DeliveryState, KeyOrder, Next, Route, Routed, Settlement, SpilledRow,
+    ADOPTIONS_BEFORE_ALONE, ClaimRequest, Claimed, DeliveryState, KeyOrder, Next, Route, Routed, Settlement,
+    SpilledRow,
 };
 use crate::envelope::Envelope;
 
@@ -39,12 +40,7 @@ pub(super) struct Row {
 
 impl Row {
     fn pending(attempts: u32, available_at: Duration) -> Self {
-        Self {
-            state: DeliveryState::Pending,
-            attempts,
-            available_at,
-            owner: None,
-        }
+        Self { state: DeliveryState::Pending, attempts, available_at, owner: None }
     }
 }
 
@@ -148,7 +144,14 @@ impl ModelStore {
     }
 
     /// The acknowledgement that a handler's own transaction writes; `false` if the claim is lost.
-    pub(super) fn receipt(&mut self, now: Duration, node: Node, module: &Arc<str>, seq: i64, claimed: Option<u32>) -> bool {
+    pub(super) fn receipt(
+        &mut self,
+        now: Duration,
+        node: Node,
+        module: &Arc<str>,
+        seq: i64,
+        claimed: Option<u32>,
+    ) -> bool {
         if let Some(attempt) = claimed {
             let done = self.change(now, node, module, seq, attempt, Next::Acked);
             if done {
@@ -166,9 +169,8 @@ impl ModelStore {
 
     /// Finishes an event that nobody owns and that has no pending row.
     fn finish(&mut self, seq: i64) -> bool {
-        let pending = |rows: &BTreeMap<i64, Row>| {
-            rows.get(&seq).is_some_and(|row| row.state == DeliveryState::Pending)
-        };
+        let pending =
+            |rows: &BTreeMap<i64, Row>| rows.get(&seq).is_some_and(|row| row.state == DeliveryState::Pending);
         let is_over = !self.rows.values().any(pending);
         match self.events.get_mut(&seq) {
             Some(event) if event.owner.is_none() && is_over && !event.is_processed => {
@@ -179,7 +181,12 @@ impl ModelStore {
         }
     }
 
-    pub(super) fn claim(&mut self, now: Duration, node: Node, request: &ClaimRequest) -> (Vec<Claimed>, HeldKeys) {
+    pub(super) fn claim(
+        &mut self,
+        now: Duration,
+        node: Node,
+        request: &ClaimRequest,
+    ) -> (Vec<Claimed>, HeldKeys) {
         let mut picked = Vec::new();
         let mut blocked: Vec<&str> = Vec::new();
         let Some(rows) = self.rows.get(&request.module) else {
@@ -211,10 +218,7 @@ impl ModelStore {
         let row = self.row_mut(module, seq).expect("the row was just picked");
         row.owner = Some(node);
         row.attempts += 1;
-        Claimed {
-            envelope,
-            attempt: row.attempts,
-        }
+        Claimed { envelope, attempt: row.attempts }
     }
 
     fn held(&self, request: &ClaimRequest) -> HeldKeys {
@@ -234,7 +238,8 @@ impl ModelStore {
     pub(super) fn poll(&self, now: Duration) -> (Vec<Due>, Vec<Arc<str>>) {
         let (mut due, mut alone) = (Vec::new(), Vec::new());
         for (module, rows) in &self.rows {
-            let waiting = rows.iter().filter(|(_, row)| row.state == DeliveryState::Pending && row.owner.is_none());
+            let waiting =
+                rows.iter().filter(|(_, row)| row.state == DeliveryState::Pending && row.owner.is_none());
             let (mut first, mut first_alone) = (None::<Duration>, None::<Duration>);
             for (seq, row) in waiting {
                 let is_alone = self.events[seq].adoptions >= ADOPTIONS_BEFORE_ALONE;
@@ -317,10 +322,5 @@ fn next_row(now: Duration, attempts: u32, next: Next) -> Row {
         Next::Pending(delay) => (DeliveryState::Pending, attempts, delay),
         Next::Untried(delay) => (DeliveryState::Pending, attempts - 1, delay),
     };
-    Row {
-        state,
-        attempts,
-        available_at: now + delay,
-        owner: None,
-    }
+    Row { state, attempts, available_at: now + delay, owner: None }
 }

@@ -44,11 +44,7 @@ impl Answer {
         let (flight, index) = (delivery.flight, delivery.index);
         match self.done.last_mut() {
             Some(span) if span.flight == flight && span.to == index => span.to += 1,
-            _ => self.done.push(Span {
-                flight,
-                from: index,
-                to: index + 1,
-            }),
+            _ => self.done.push(Span { flight, from: index, to: index + 1 }),
         }
         self.exceptions.extend(exception.map(|outcome| Exception { flight, index, outcome }));
     }
@@ -60,7 +56,12 @@ impl World {
             return;
         }
         if self.is_troubled() && self.chance(0.1) {
-            self.report_later(worker, Answer::default(), Rest::Ended(WorkerEnd::FactoryFailed), Duration::ZERO);
+            self.report_later(
+                worker,
+                Answer::default(),
+                Rest::Ended(WorkerEnd::FactoryFailed),
+                Duration::ZERO,
+            );
             return;
         }
         let built = SimWorker {
@@ -78,9 +79,21 @@ impl World {
 
     pub(super) fn assign(&mut self, dispatch: &Dispatch) {
         let id = dispatch.worker;
-        self.say(|| format!("gives {id:?} {:?}", dispatch.segments.iter().map(|segment| (segment.flight, segment.from, segment.to)).collect::<Vec<_>>()));
+        self.say(|| {
+            format!(
+                "gives {id:?} {:?}",
+                dispatch
+                    .segments
+                    .iter()
+                    .map(|segment| (segment.flight, segment.from, segment.to))
+                    .collect::<Vec<_>>()
+            )
+        });
         let worker = self.workers.get_mut(&(id.module, id.index)).expect("a ready worker is alive");
-        assert!(worker.id == id && worker.next == worker.assigned.len(), "one dispatch at a time, to those who are alive");
+        assert!(
+            worker.id == id && worker.next == worker.assigned.len(),
+            "one dispatch at a time, to those who are alive"
+        );
         worker.assigned = dispatch
             .segments
             .iter()
@@ -197,12 +210,7 @@ impl World {
     /// Sends a report; reports of one worker never overtake each other.
     fn report_later(&mut self, worker: WorkerId, answer: Answer, rest: Rest, earliest: Duration) -> Duration {
         let at = (self.now + self.millis(0..8)).max(earliest);
-        let report = Report {
-            worker,
-            done: answer.done,
-            exceptions: answer.exceptions,
-            rest,
-        };
+        let report = Report { worker, done: answer.done, exceptions: answer.exceptions, rest };
         self.schedule(at.saturating_sub(self.now), Happening::Report(report, answer.good));
         at
     }
