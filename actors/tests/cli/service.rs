@@ -78,25 +78,14 @@ fn the_demo_finds_every_row() {
 
 async fn a_benchmark_says_what_it_reached(database: Database) {
     let cli = Cli::migrated(database);
-    let report =
-        cli.json(&["bench", "fan-out", "--modules", "3", "--events", "200", "--publishers", "8", "--floor"]);
-    assert_eq!(
-        (&report["events"], &report["modules"], &report["publishers"]),
-        (&200.into(), &3.into(), &8.into())
-    );
-    for figure in [
-        "elapsed_ms",
-        "events_per_s",
-        "deliveries_per_s",
-        "publish_p99_us",
-        "processed_p50_us",
-        "floor_ratio",
-    ] {
+    let report = cli.json(&["bench", "fan-out", "--modules", "3", "--events", "200", "--publishers", "8"]);
+    for (option, value) in [("events", 200), ("modules", 3), ("publishers", 8)] {
+        assert_eq!(report[option], value, "{report}");
+    }
+    for figure in ["elapsed_ms", "events_per_s", "deliveries_per_s", "publish_p99_us", "processed_p50_us"] {
         assert!(report[figure].is_number(), "{figure}: {report}");
     }
-    assert_eq!(
-        cli.json(&["events", "list", "--state", "processed", "--limit", "1000"]).as_array().unwrap().len(),
-        200
-    );
+    let processed = cli.json(&["events", "list", "--state", "processed", "--limit", "1000"]);
+    assert!(processed.as_array().unwrap().len() >= 200);
     cli.fails(&["bench", "fan-out", "--modules", "0"], 2, &["modules", "1 to 1,000"]);
 }
