@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::meter::{Shared, histogram, resident_bytes};
+use super::meter::{Shared, resident_bytes};
 use super::{BenchError, FanOutOptions, FanOutReport, floor};
 use crate::bus::Receipt;
 use crate::module::{Handle, Module, ModuleOptions, Subscriptions};
@@ -202,7 +202,6 @@ struct Publisher {
 impl Publisher {
     /// Publishes its share, one after the other, and returns the last receipt.
     async fn run(self) -> Result<Option<Receipt>, crate::PublishError> {
-        let mut latencies = histogram();
         let mut last = None;
         let mut ticks = self.pace.map(tokio::time::interval);
         for count in 0..self.share {
@@ -211,13 +210,12 @@ impl Publisher {
             }
             let at = nanos(self.start);
             let receipt = self.bus.publish(Measured { at, padding: self.padding.clone() }).await?;
-            latencies.saturating_record((nanos(self.start) - at) / 1_000);
+            self.publish.record((nanos(self.start) - at) / 1_000);
             if self.pace.is_some() || (count + self.phase).is_multiple_of(SAMPLE) {
                 self.time_to_processed(receipt.clone(), at);
             }
             last = Some(receipt);
         }
-        self.publish.add(&latencies);
         Ok(last)
     }
 

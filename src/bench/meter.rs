@@ -22,10 +22,6 @@ impl Shared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(micros);
     }
 
-    pub(super) fn add(&self, other: &Histogram<u64>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).add(other).ok();
-    }
-
     pub(super) fn quantile(&self, quantile: f64) -> u64 {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).value_at_quantile(quantile)
     }

@@ -54,7 +54,7 @@ CREATE TABLE system_events (
     -- What the bus writes it has checked before; what others insert is checked here.
     CONSTRAINT type_reads_module_action CHECK
         (route_id IS NOT NULL OR (type ~ '^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$' AND length(type) <= 100))
-) WITH (fillfactor = 70);
+) WITH (fillfactor = 50);
 
 -- No index holds processed_at or owner, not even in its predicate: settling an event then updates it
 -- in place (HOT). The fill factor leaves room for that one update on the same page.
