@@ -50,6 +50,15 @@ pub struct DeliveryFilter {
     pub event_type: Option<String>,
 }
 
+impl DeliveryFilter {
+    /// Returns whether a delivery passes everything but the event's id.
+    pub(crate) fn admits(&self, delivery: &DeliveryRecord) -> bool {
+        self.module.as_ref().is_none_or(|module| *module == delivery.module)
+            && self.state.is_none_or(|state| state == delivery.state)
+            && self.event_type.as_ref().is_none_or(|wanted| *wanted == delivery.event_type)
+    }
+}
+
 /// An event as it is stored.
 #[derive(Debug, Clone, Serialize)]
 pub struct EventRecord {

@@ -11,6 +11,8 @@ use tokio::runtime::Handle;
 mod audit;
 mod claims;
 mod commit;
+#[cfg(all(test, feature = "sqlite", feature = "postgres"))]
+mod conformance;
 mod connection;
 mod migrations;
 mod modules;

@@ -131,7 +131,9 @@ impl Store {
         let mut connection = self.read().await?;
         if let Some(id) = filter.event_id {
             let rows = connection.fetch(&DELIVERIES_OF_EVENT, crate::args![id]).await?;
-            return rows.iter().map(delivery).collect();
+            let mut found = rows.iter().map(delivery).collect::<Result<Vec<_>, _>>()?;
+            found.retain(|delivery| filter.admits(delivery));
+            return Ok(found);
         }
         let state = filter.state.map(state_name);
         let values =

@@ -1,0 +1,322 @@
+//! What both databases must do alike, and what each must do on its own.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Connection as _, Executor, PgConnection, SqlSafeStr, SqliteConnection};
+use tempfile::TempDir;
+use tokio::runtime::Handle;
+use uuid::Uuid;
+
+use super::sql::{Statement, Value};
+use super::{DatabaseKind, Migration, MigrationSet, Store, StoreError, StoreOptions};
+use super::{audit, claims, commit, modules, nodes, operate, outbox, routes, rows};
+
+mod plans;
+mod security;
+
+/// A store on a database of its own.
+struct World {
+    store: Store,
+    url: String,
+    admin: Option<String>,
+    _folder: Option<TempDir>,
+}
+
+impl World {
+    async fn sqlite() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let url = format!("sqlite://{}", folder.path().join("bus.db").display());
+        Self::open(url, None, Some(folder)).await
+    }
+
+    async fn postgres() -> Self {
+        let admin = std::env::var("STENTOR_TEST_POSTGRES")
+            .expect("STENTOR_TEST_POSTGRES must name a PostgreSQL server; ./scripts/test starts one");
+        let name = format!("stentor_{}", Uuid::now_v7().simple());
+        let mut connection = PgConnection::connect(&admin).await.expect("the server");
+        connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.expect("a database");
+        let (server, _) = admin.rsplit_once('/').expect("a database in the address");
+        Self::open(format!("{server}/{name}"), Some(admin.clone()), None).await
+    }
+
+    async fn open(url: String, admin: Option<String>, folder: Option<TempDir>) -> Self {
+        let store =
+            Store::open(&StoreOptions::new().url(&url), Handle::current()).await.expect("the store opens");
+        store.migrate().await.expect("the schema is made");
+        Self { store, url, admin, _folder: folder }
+    }
+
+    /// Drops the database; one that a failed test leaves behind goes with its server.
+    async fn close(self) {
+        self.store.close().await;
+        if let Some(admin) = self.admin {
+            let (_, name) = self.url.rsplit_once('/').expect("a name");
+            let mut connection = PgConnection::connect(&admin).await.expect("the server");
+            let sql = AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
+            connection.execute(sql).await.expect("the database goes");
+        }
+    }
+
+    /// Runs SQL of a test's own.
+    async fn run(&self, sql: &str, values: Vec<Value>) -> Result<u64, StoreError> {
+        let mut transaction = self.store.begin_delivery().await?;
+        let changed = transaction.execute(sql, values).await?;
+        transaction.commit().await?;
+        Ok(changed)
+    }
+
+    async fn count(&self, sql: &str) -> i64 {
+        self.store.fetch_all(sql, Vec::new()).await.expect("a count")[0].get("n").expect("an integer")
+    }
+}
+
+macro_rules! on_both_databases {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread")] async fn $name() {
+                let world = super::World::sqlite().await;
+                super::$name(&world).await;
+                world.close().await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")] async fn $name() {
+                let world = super::World::postgres().await;
+                super::$name(&world).await;
+                world.close().await;
+            })*
+        }
+    };
+}
+
+use on_both_databases;
+
+on_both_databases!(
+    every_statement_prepares,
+    a_newer_schema_is_refused,
+    a_hosts_own_migrations_do_not_collide,
+    a_stored_event_never_changes,
+    a_plain_insert_is_routed_to_every_subscriber,
+    a_dropped_transaction_leaves_nothing_open,
+    a_claim_that_was_lost_changes_nothing,
+    only_what_a_dead_node_owned_is_adopted_and_counted,
+);
+
+const STATEMENTS: &[&Statement] = &[
+    &audit::EVENTS,
+    &audit::EVENTS_OF_TYPE,
+    &audit::EVENTS_OF_CHAIN,
+    &audit::FAILED_EVENTS,
+    &audit::FAILED_EVENTS_OF_TYPE,
+    &audit::EVENT,
+    &audit::CHAIN,
+    &audit::DELIVERIES_OF_EVENT,
+    &audit::DELIVERIES,
+    &claims::DUE,
+    &claims::DUE_IN_ORDER,
+    &claims::TAKE,
+    &claims::HELD_KEYS,
+    &claims::POLL,
+    &claims::ALONE,
+    &commit::INSERT_EVENTS,
+    &commit::INSERTED,
+    &commit::COMPLETE,
+    &commit::SPILL,
+    &commit::STORED,
+    &modules::PAUSE,
+    &modules::RESUME,
+    &modules::IS_PAUSED,
+    &modules::LEASE,
+    &modules::REMOVE,
+    &modules::MODULES,
+    &modules::PROCESSED,
+    &nodes::REGISTER,
+    &nodes::BEAT,
+    &nodes::LEASES,
+    &nodes::ADOPT_ROWS,
+    &nodes::ORPHANS,
+    &nodes::STILL_OWNED,
+    &nodes::RELEASE_ADOPTED,
+    &nodes::FREE_ROWS,
+    &nodes::BURY,
+    &nodes::LEAVE,
+    &nodes::LEAVE_LEASES,
+    &operate::REDRIVE,
+    &operate::CANCEL,
+    &operate::REPLAYABLE,
+    &operate::REPLAY,
+    &outbox::INSERT,
+    &outbox::UNROUTED,
+    &outbox::SET_ROUTE,
+    &routes::ADD_MODULE,
+    &routes::DROP_SUBSCRIPTIONS,
+    &routes::ADD_SUBSCRIPTION,
+    &routes::SUBSCRIPTIONS,
+    &routes::SUBSCRIBERS,
+    &rows::WRITE_ROWS,
+    &rows::CHANGE_ROWS,
+    &rows::LOCK_EVENTS,
+    &rows::FINISH,
+    &rows::RECEIPT_LIVE,
+    &rows::RECEIPT_CLAIMED,
+    &routes::ROUTED_TYPES,
+    &routes::ADD_ROUTE,
+    &routes::FIND_ROUTE,
+];
+
+async fn every_statement_prepares(world: &World) {
+    let kind = world.store.database_kind();
+    for statement in STATEMENTS.iter().copied() {
+        // SQLite has its own numbers for what the statement before inserted.
+        if kind == DatabaseKind::Postgres && std::ptr::eq(statement, &raw const commit::INSERTED) {
+            continue;
+        }
+        let text = statement.text(kind);
+        let prepared = match kind {
+            DatabaseKind::Sqlite => {
+                let mut connection = SqliteConnection::connect(&world.url).await.expect("a connection");
+                connection.prepare(AssertSqlSafe(text).into_sql_str()).await.map(drop)
+            }
+            DatabaseKind::Postgres => {
+                let mut connection = PgConnection::connect(&world.url).await.expect("a connection");
+                connection.prepare(AssertSqlSafe(text).into_sql_str()).await.map(drop)
+            }
+        };
+        if let Err(error) = prepared {
+            // The bus names the types of its parameters, which a bare prepare cannot know.
+            let code = error.as_database_error().and_then(|error| error.code().map(String::from));
+            assert!(matches!(code.as_deref(), Some("42P18" | "42P08")), "{error}\n{text}");
+        }
+    }
+}
+
+async fn a_newer_schema_is_refused(world: &World) {
+    world
+        .run("INSERT INTO _stentor_migrations (version, name) VALUES ($1, 'tomorrow')", crate::args![99])
+        .await
+        .unwrap();
+    let error = world.store.migrate().await.unwrap_err();
+    assert!(matches!(error, StoreError::SchemaNewer { found: 99, known: 1 }), "{error}");
+    assert!(error.to_string().contains("deploy the newer build"));
+}
+
+static HOST: MigrationSet = MigrationSet {
+    table: "_sqlx_migrations",
+    migrations: &[Migration {
+        version: 1,
+        name: "host",
+        sqlite: "CREATE TABLE invoices (id INTEGER) STRICT",
+        postgres: "CREATE TABLE invoices (id BIGINT)",
+    }],
+};
+
+async fn a_hosts_own_migrations_do_not_collide(world: &World) {
+    assert_eq!(world.store.migrate_set(&HOST).await.unwrap(), 1);
+    assert_eq!(world.store.migrate_set(&HOST).await.unwrap(), 0);
+    assert_eq!(world.store.migrate().await.unwrap(), 0);
+}
+
+async fn plain_event(world: &World, event_type: &str) -> Uuid {
+    let id = Uuid::now_v7();
+    let sql = "INSERT INTO system_events (id, type, payload) VALUES ($1, $2, $3)";
+    world.run(sql, crate::args![id, event_type, json!({ "a": 1 })]).await.unwrap();
+    id
+}
+
+async fn a_stored_event_never_changes(world: &World) {
+    plain_event(world, "test.happened").await;
+    for change in
+        ["type = 'test.other'", "payload = payload", "created_at = created_at", "ordering_key = 'k'"]
+    {
+        let error = world.run(&format!("UPDATE system_events SET {change}"), Vec::new()).await.unwrap_err();
+        assert!(error.to_string().contains("append-only"), "{change}: {error}");
+    }
+    let malformed = "INSERT INTO system_events (type, payload) VALUES ('Nonsense', '{}')";
+    assert!(world.run(malformed, Vec::new()).await.is_err());
+}
+
+async fn a_plain_insert_is_routed_to_every_subscriber(world: &World) {
+    for module in ["ats", "crm"] {
+        world.store.subscribe(module, &["test.happened"]).await.unwrap();
+    }
+    let wanted = plain_event(world, "test.happened").await;
+    let unwanted = plain_event(world, "test.ignored").await;
+    assert_eq!(world.store.route_unrouted(10).await.unwrap(), 2);
+    assert_eq!(world.count("SELECT count(*) AS n FROM event_deliveries WHERE state = 'pending'").await, 2);
+    let processed = world.store.processed_among(&[wanted, unwanted]).await.unwrap();
+    assert_eq!(processed, [unwanted], "what nobody wants is done");
+}
+
+async fn a_dropped_transaction_leaves_nothing_open(world: &World) {
+    for _ in 0..20 {
+        let mut transaction = world.store.begin_delivery().await.unwrap();
+        let statement = transaction.execute("INSERT INTO modules (name) VALUES ('half')", Vec::new());
+        // One poll sends the statement; then its caller goes away.
+        let mut statement = std::pin::pin!(statement);
+        let polled =
+            std::future::poll_fn(|cx| std::task::Poll::Ready(statement.as_mut().poll(cx).is_ready())).await;
+        assert!(!polled || world.store.has_one_writer());
+    }
+    assert_eq!(world.count("SELECT count(*) AS n FROM modules").await, 0);
+    let mut all = Vec::new();
+    for _ in 0..if world.store.has_one_writer() { 1 } else { 8 } {
+        all.push(world.store.begin_delivery().await.expect("no connection leaked"));
+    }
+}
+
+fn claim_of(module: &str) -> crate::delivery::ClaimRequest {
+    crate::delivery::ClaimRequest {
+        module: module.into(),
+        limit: 10,
+        order: crate::KeyOrder::Unordered,
+        except_types: Vec::new(),
+        probe: None,
+        alone: false,
+    }
+}
+
+async fn a_claim_that_was_lost_changes_nothing(world: &World) {
+    world.store.subscribe("ats", &["test.happened"]).await.unwrap();
+    let event = plain_event(world, "test.happened").await;
+    world.store.route_unrouted(10).await.unwrap();
+    let (slow, quick) = (Uuid::now_v7(), Uuid::now_v7());
+    let claimed = world.store.claim(slow, &claim_of("ats")).await.unwrap();
+    assert_eq!((claimed.rows.len(), claimed.rows[0].attempt), (1, 1));
+    assert!(world.store.claim(quick, &claim_of("ats")).await.unwrap().rows.is_empty(), "it is taken");
+    world.run("UPDATE event_deliveries SET owner = NULL", Vec::new()).await.unwrap();
+    let again = world.store.claim(quick, &claim_of("ats")).await.unwrap();
+    assert_eq!(again.rows[0].attempt, 2);
+    let receipt = |attempt| super::Receipt { event_id: event, module: "ats".into(), live: false, attempt };
+    let mut late = world.store.begin_delivery().await.unwrap();
+    let error = world.store.receipt(&mut late, slow, &receipt(1)).await.unwrap_err();
+    assert!(matches!(error, StoreError::ClaimLost));
+    drop(late);
+    let mut current = world.store.begin_delivery().await.unwrap();
+    world.store.receipt(&mut current, quick, &receipt(2)).await.unwrap();
+    current.commit().await.unwrap();
+    assert_eq!(world.store.processed_among(&[event]).await.unwrap(), [event]);
+}
+
+async fn only_what_a_dead_node_owned_is_adopted_and_counted(world: &World) {
+    world.store.subscribe("ats", &["test.happened"]).await.unwrap();
+    let route = world.store.route_for("test.happened").await.unwrap();
+    let (dead, alive) = (Uuid::now_v7(), Uuid::now_v7());
+    let insert_node =
+        "INSERT INTO nodes (id, started_at, heartbeat_at, lease_until, low_water, host, version)
+                       VALUES ($1, $2, $2, $2, 0, 'h', 'v')";
+    world.run(insert_node, crate::args![dead, time::OffsetDateTime::UNIX_EPOCH]).await.unwrap();
+    for owner in [dead, dead, alive] {
+        let sql = "INSERT INTO system_events (id, type, payload, route_id, owner) VALUES ($1, 'test.happened', $2, $3, $4)";
+        world.run(sql, crate::args![Uuid::now_v7(), json!({}), route.id, owner]).await.unwrap();
+    }
+    assert_eq!(world.store.adopt(dead, 100).await.unwrap(), 2);
+    assert_eq!(world.store.adopt(dead, 100).await.unwrap(), 0);
+    assert_eq!(world.count("SELECT count(*) AS n FROM event_deliveries WHERE state = 'pending'").await, 2);
+    assert_eq!(
+        world.count("SELECT count(*) AS n FROM system_events WHERE owner IS NULL AND adoptions = 1").await,
+        2
+    );
+    world.store.bury(dead).await.unwrap();
+    assert_eq!(world.count("SELECT count(*) AS n FROM nodes").await, 0);
+}
