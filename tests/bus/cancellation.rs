@@ -2,15 +2,15 @@
 
 use std::collections::HashSet;
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use stentor::audit::{DeliveryFilter, EventFilter};
-use stentor::{Bus, args};
+use stentor::{Bus, Module as _, args};
 use uuid::Uuid;
 
-use crate::events::{Watcher, happened};
+use crate::events::{Happened, Probe, Watcher, happened};
 use crate::world::{World, soon};
 
 crate::on_both_databases!(dropped_callers_leak_nothing_and_lose_nothing);
@@ -35,63 +35,79 @@ async fn cut<F: Future>(future: F, polls: u32) -> Option<F::Output> {
     .await
 }
 
-/// Makes one call of a random kind and drops it at a random point.
-async fn call(bus: &Bus, acknowledged: &Mutex<HashSet<Uuid>>) {
+/// Makes one call of a random kind, drops it at a random point, and returns what was acknowledged.
+async fn call(bus: &Bus, caller: u32) -> Vec<Uuid> {
     let polls = fastrand::u32(0..4);
     let number = fastrand::u32(..);
-    match fastrand::u32(0..10) {
-        0..3 => {
+    let client = bus.client();
+    match fastrand::u32(0..20) {
+        0..6 => {
             let receipt = cut(bus.publish(happened(number)), polls).await;
-            let id = receipt.and_then(Result::ok).map(|receipt| receipt.id());
-            acknowledged.lock().unwrap().extend(id);
+            return receipt.and_then(Result::ok).map(|receipt| receipt.id()).into_iter().collect();
         }
-        3 => {
+        6 => {
             let receipts = cut(bus.publish_all((0..5).map(happened)), polls).await;
-            let ids = receipts.and_then(Result::ok).unwrap_or_default();
-            acknowledged.lock().unwrap().extend(ids.iter().map(stentor::Receipt::id));
+            return receipts.and_then(Result::ok).unwrap_or_default().iter().map(stentor::Receipt::id).collect();
         }
-        4 | 5 => {
-            let work = async {
-                let mut transaction = bus.begin().await.ok()?;
-                let insert = "INSERT INTO modules (name) VALUES ($1)";
-                transaction.execute(insert, args![Uuid::now_v7().to_string()]).await.ok()?;
-                let id = transaction.publish(happened(number)).ok()?;
-                transaction.commit().await.ok()?;
-                Some(id)
+        7 | 8 => {
+            let id = cut(publish_with_a_row(bus, number), polls * 2).await.flatten();
+            return id.into_iter().collect();
+        }
+        9 => drop(cut(client.events(&EventFilter::default(), None, 5), polls).await),
+        10 => drop(cut(client.deliveries(&DeliveryFilter::default(), 5), polls).await),
+        11 => drop(cut(bus.modules(), polls).await),
+        12 => drop(cut(client.redrive(&DeliveryFilter::default()), polls).await),
+        13 => drop(cut(bus.pause(Probe::NAME), polls).await),
+        14 | 15 => drop(cut(bus.resume(Probe::NAME), polls).await),
+        16 => drop(cut(client.subscriptions(), polls).await),
+        17 => {
+            let come_and_go = async {
+                let handler = |_: Arc<Happened>| async { Ok(()) };
+                if let Ok(subscription) = bus.subscribe(&format!("caller-{caller}"), handler).await {
+                    subscription.unsubscribe().await.ok();
+                }
             };
-            acknowledged.lock().unwrap().extend(cut(work, polls * 2).await.flatten());
+            cut(come_and_go, polls * 2).await;
         }
-        6 => drop(cut(bus.client().events(&EventFilter::default(), None, 5), polls).await),
-        7 => drop(cut(bus.client().deliveries(&DeliveryFilter::default(), 5), polls).await),
-        8 => drop(cut(bus.modules(), polls).await),
         _ => {
-            let waiting = async {
+            let wait = async {
                 if let Ok(receipt) = bus.publish(happened(number)).await {
                     receipt.processed().await.ok();
                 }
             };
-            cut(waiting, polls).await;
+            cut(wait, polls).await;
         }
     }
+    Vec::new()
+}
+
+/// Writes a row of its own and publishes, in one transaction.
+async fn publish_with_a_row(bus: &Bus, number: u32) -> Option<Uuid> {
+    let mut transaction = bus.begin().await.ok()?;
+    let insert = "INSERT INTO modules (name) VALUES ($1)";
+    transaction.execute(insert, args![Uuid::now_v7().to_string()]).await.ok()?;
+    let id = transaction.publish(happened(number)).ok()?;
+    transaction.commit().await.ok()?;
+    Some(id)
 }
 
 async fn dropped_callers_leak_nothing_and_lose_nothing(world: World) {
     let cancels = std::env::var("STENTOR_CANCELS").map_or(CANCELS, |text| text.parse().unwrap());
     let watcher = Watcher::new([]);
     let bus = world.builder().module(watcher.factory()).start().await.unwrap();
-    let acknowledged = Arc::new(Mutex::new(HashSet::new()));
     let mut callers = tokio::task::JoinSet::new();
-    for _ in 0..CALLERS {
-        let (bus, acknowledged) = (bus.clone(), Arc::clone(&acknowledged));
+    for caller in 0..CALLERS {
+        let bus = bus.clone();
         callers.spawn(async move {
+            let mut acknowledged = Vec::new();
             for _ in 0..cancels / CALLERS {
-                call(&bus, &acknowledged).await;
+                acknowledged.extend(call(&bus, caller).await);
             }
+            acknowledged
         });
     }
-    while let Some(caller) = callers.join_next().await {
-        caller.unwrap();
-    }
+    let acknowledged: HashSet<Uuid> = callers.join_all().await.into_iter().flatten().collect();
+    bus.resume(Probe::NAME).await.unwrap();
     // Every permit is there: as many transactions open at once as the bus allows.
     let mut open = Vec::new();
     for _ in 0..if world.path().is_some() { 1 } else { 8 } {
@@ -108,7 +124,6 @@ async fn dropped_callers_leak_nothing_and_lose_nothing(world: World) {
     .await;
     let rows = bus.client().fetch_all("SELECT id FROM system_events", Vec::new()).await.unwrap();
     let stored: HashSet<Uuid> = rows.iter().map(|row| row.get("id").unwrap()).collect();
-    let acknowledged = acknowledged.lock().unwrap().clone();
     assert!(acknowledged.len() > 100, "the load was worth the name");
     assert_eq!(acknowledged.difference(&stored).count(), 0, "nothing acknowledged is lost");
     if world.path().is_none() {
