@@ -13,6 +13,14 @@ use crate::routes::Routes;
 use crate::runtime::Runtime;
 use crate::store::Store;
 
+/// A module that this node hosts.
+#[derive(Debug, Clone)]
+pub(crate) struct Hosted {
+    pub(crate) name: Arc<str>,
+    /// It runs on one node at a time, by lease.
+    pub(crate) is_ordered: bool,
+}
+
 /// What the actors of one bus share. Everything in it is safe to use from any thread.
 pub(crate) struct Services {
     pub(crate) store: Store,
@@ -28,7 +36,9 @@ pub(crate) struct Services {
     /// Makes the poller look at once.
     pub(crate) look_now: Notify,
     /// The modules that this node hosts.
-    pub(crate) hosted: RwLock<Vec<Arc<str>>>,
+    hosted: RwLock<Vec<Hosted>>,
+    /// Makes the heart beat at once.
+    pub(crate) beat_now: Notify,
     catalogue: RwLock<Arc<Catalogue>>,
 }
 
@@ -57,12 +67,31 @@ impl Services {
             routing: AtomicBool::new(false),
             look_now: Notify::new(),
             hosted: RwLock::new(Vec::new()),
+            beat_now: Notify::new(),
             catalogue: RwLock::new(Arc::new(catalogue)),
         }
     }
 
     pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
         Arc::clone(&self.catalogue.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn hosts(&self, module: &str) -> bool {
+        self.hosted.read().unwrap_or_else(PoisonError::into_inner).iter().any(|hosted| *hosted.name == *module)
+    }
+
+    /// Returns the names of the hosted modules that `wanted` picks.
+    pub(crate) fn hosted(&self, wanted: impl Fn(&Hosted) -> bool) -> Vec<Arc<str>> {
+        let hosted = self.hosted.read().unwrap_or_else(PoisonError::into_inner);
+        hosted.iter().filter(|hosted| wanted(hosted)).map(|hosted| Arc::clone(&hosted.name)).collect()
+    }
+
+    pub(crate) fn host(&self, module: Hosted) {
+        self.hosted.write().unwrap_or_else(PoisonError::into_inner).push(module);
+    }
+
+    pub(crate) fn host_no_more(&self, module: &str) {
+        self.hosted.write().unwrap_or_else(PoisonError::into_inner).retain(|hosted| *hosted.name != *module);
     }
 
     /// Adds types that a module subscribed to at run time.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Actor;
@@ -19,7 +19,7 @@ use crate::maintenance::{Heart, SystemError, poll};
 use crate::module::{InvalidOptions, Module, ModuleOptions, Subscriptions};
 use crate::publication::PAYLOAD_BYTES_MAX;
 use crate::runtime::Runtime;
-use crate::services::Services;
+use crate::services::{Hosted, Services};
 use crate::store::{MigrationSet, Registered, Store, StoreError, StoreOptions};
 use crate::supervisor::{Definition, Supervisor};
 use crate::worker::HostedModule;
@@ -255,8 +255,7 @@ impl BusBuilder {
             tokio::time::sleep((self.lease / 3).max(self.poll_interval)).await;
         }
         start_broker(&services, &registered, self.threads).await?;
-        let heart =
-            Heart { services: Arc::clone(&services), lease: self.lease, ordered: ordered(&self.definitions) };
+        let heart = Heart { services: Arc::clone(&services), lease: self.lease };
         for definition in self.definitions {
             host(&services, definition).await?;
         }
@@ -296,11 +295,6 @@ impl Definition {
     }
 }
 
-fn ordered(definitions: &[Definition]) -> Vec<Arc<str>> {
-    let ordered = definitions.iter().filter(|definition| definition.options.order != KeyOrder::Unordered);
-    ordered.map(|definition| Arc::clone(&definition.name)).collect()
-}
-
 /// Makes a module's subscriptions durable; types it no longer handles are dropped.
 pub(super) async fn subscribe(services: &Services, definition: &Definition) -> Result<(), StoreError> {
     let types: Vec<&str> = definition.types.iter().map(|info| info.event_type).collect();
@@ -314,10 +308,15 @@ pub(super) async fn host(services: &Services, definition: Definition) -> Result<
     } else {
         ModuleStart::Behind
     };
-    services.hosted.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&definition.name));
+    let is_ordered = definition.options.order != KeyOrder::Unordered;
+    services.host(Hosted { name: Arc::clone(&definition.name), is_ordered });
     let (reply, answer) = oneshot::channel();
     services.inbox.push(Input::Control(Control::Add { definition: Box::new(definition), start, reply }));
-    answer.await.map_err(|_| StoreError::Stopped)
+    answer.await.map_err(|_| StoreError::Stopped)?;
+    if is_ordered {
+        services.beat_now.notify_one();
+    }
+    Ok(())
 }
 
 /// Starts the broker on a thread of its own.

@@ -1,6 +1,6 @@
 //! Modules that come and go while the bus runs.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
@@ -118,7 +118,7 @@ impl Bus {
         }
         definition.options.check(&name)?;
         let services = Arc::clone(&self.inner.services);
-        if services.hosted.read().unwrap_or_else(PoisonError::into_inner).contains(&name) {
+        if services.hosts(&name) {
             return Err(SubscribeError::AlreadyHosted(name.to_string()));
         }
         services.learn(definition.types.iter().copied())?;
@@ -154,15 +154,16 @@ impl Subscription {
         let removed = shared.runtime.spawn(async move {
             services.store.unsubscribe(&name).await?;
             services.routes.reload().await?;
-            services.hosted.write().unwrap_or_else(PoisonError::into_inner).retain(|hosted| *hosted != name);
+            services.host_no_more(&name);
             let (reply, answer) = oneshot::channel();
             bus.control(Control::Remove { name: Arc::clone(&name), reply });
             answer.await.map_err(|_| StoreError::Stopped)?;
             // What the ledger still held for the module is written as rows first; then it is given up.
-            services.store.cancel_module(&name).await
+            services.store.cancel_module(&name).await?;
+            services.store.end_module_lease(&name, services.node).await
         });
         match removed.await {
-            Ok(result) => result.map(drop).map_err(ModuleError::from),
+            Ok(result) => result.map_err(ModuleError::from),
             Err(_) => Err(ModuleError::Stopped),
         }
     }

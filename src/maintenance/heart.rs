@@ -16,15 +16,15 @@ pub(crate) struct Heart {
     pub(crate) services: Arc<Services>,
     /// How long the node counts as alive after a beat.
     pub(crate) lease: Duration,
-    /// Modules that run on one node at a time.
-    pub(crate) ordered: Vec<Arc<str>>,
 }
 
 impl Heart {
     /// Beats three times a lease, for as long as the bus runs.
     pub(crate) async fn run(self) {
         loop {
-            tokio::time::sleep(self.lease / 3).await;
+            let asked = self.services.beat_now.notified();
+            // A third of the lease or a request, whichever comes first: either way it is time to beat.
+            drop(tokio::time::timeout(self.lease / 3, asked).await);
             if let Err(error) = self.beat().await {
                 tracing::error!(%error, "heartbeat failed; if the lease ends, other nodes take over");
             }
@@ -48,14 +48,13 @@ impl Heart {
     }
 
     async fn lease_ordered(&self, beat: &Heartbeat) -> Result<(), StoreError> {
-        for module in &self.ordered {
-            let held = self.services.store.lease_module(module, self.services.node, self.lease).await?;
+        for name in self.services.hosted(|module| module.is_ordered) {
+            let held = self.services.store.lease_module(&name, self.services.node, self.lease).await?;
             let lease = match (held, beat.live_nodes) {
                 (false, _) => Lease::Elsewhere,
                 (true, 0 | 1) => Lease::Sole,
                 (true, _) => Lease::Shared,
             };
-            let name = Arc::clone(module);
             self.services.inbox.push(Input::Control(Control::Lease { name, lease }));
         }
         Ok(())

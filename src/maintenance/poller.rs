@@ -2,7 +2,7 @@
 //!
 //! Polling is the truth; a notification only makes the next look come sooner.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::broker::Input;
@@ -11,7 +11,7 @@ use crate::services::Services;
 /// Polls the store every `interval`, and at once when something hints at work.
 pub(crate) async fn poll(services: Arc<Services>, interval: Duration) {
     loop {
-        let modules = services.hosted.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let modules = services.hosted(|_| true);
         match services.store.poll(&modules).await {
             Ok(poll) => services.inbox.push(Input::Polled(poll)),
             Err(error) => tracing::warn!(%error, "the store could not be polled; trying again"),

@@ -1,5 +1,6 @@
 //! Claims: rows that are due, taken by one node at a time.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,8 +61,8 @@ pub(super) static DUE: Statement = Statement::new(concat!(
      ORDER BY d.available_at, d.seq LIMIT $2 {postgres:FOR UPDATE OF d SKIP LOCKED}"
 ));
 
-/// A row of a key is taken if every earlier pending row of the key sorts before it here and is free:
-/// the claim then takes them together, in order.
+/// A row of a key may be taken if each earlier pending row of the key is free too, and comes before it
+/// in this order. Whether that one was taken is not known here: [`PassedOver`] knows.
 pub(super) static DUE_IN_ORDER: Statement = Statement::new(concat!(
     "SELECT d.attempts, d.seq, d.available_at,
             (d.is_first AND (e.adoptions >= $3) = $4 AND NOT e.type {inT $5} AND ($6 IS NULL OR e.type = $6)) AS is_free, ",
@@ -166,11 +167,30 @@ fn filter(request: &ClaimRequest, limit: u32) -> Vec<Value> {
     crate::args![&request.module, limit, ADOPTIONS_BEFORE_ALONE, request.alone, except, probe]
 }
 
+/// The first row of each key that a claim could not take, by its place in the log.
+#[derive(Default)]
+struct PassedOver(HashMap<String, i64>);
+
+impl PassedOver {
+    /// Returns whether `row` is free and overtakes no row of its key that stays behind.
+    fn lets_through(&mut self, row: &Row) -> Result<bool, StoreError> {
+        let is_free: bool = row.get("is_free")?;
+        let Some(key) = row.get::<Option<String>>("ordering_key")? else { return Ok(is_free) };
+        let seq: i64 = row.get("seq")?;
+        let lets_through = is_free && self.0.get(&key).is_none_or(|first| seq < *first);
+        if !lets_through {
+            let first = self.0.entry(key).or_insert(seq);
+            *first = seq.min(*first);
+        }
+        Ok(lets_through)
+    }
+}
+
 /// Goes through the rows that are due, window by window, until enough are free to be taken.
 async fn due_in_order(transaction: &mut Transaction, request: &ClaimRequest) -> Result<Vec<Row>, StoreError> {
     let holds_dead = if request.order == KeyOrder::OrderedHoldingDead { 2_i64 } else { 1 };
     let (mut after, mut seq) = (OffsetDateTime::UNIX_EPOCH, 0_i64);
-    let mut free = Vec::new();
+    let (mut free, mut passed_over) = (Vec::new(), PassedOver::default());
     loop {
         let mut values = filter(request, WINDOW);
         values.extend(crate::args![after, seq, holds_dead]);
@@ -179,7 +199,7 @@ async fn due_in_order(transaction: &mut Transaction, request: &ClaimRequest) -> 
         let Some(last) = window.last() else { break };
         (after, seq) = (last.get("available_at")?, last.get("seq")?);
         for row in window {
-            if free.len() < request.limit as usize && row.get("is_free")? {
+            if free.len() < request.limit as usize && passed_over.lets_through(&row)? {
                 free.push(row);
             }
         }
@@ -198,7 +218,7 @@ async fn take(
 ) -> Result<Vec<Claimed>, StoreError> {
     let ids: Vec<Uuid> = due.iter().map(|row| row.get("id")).collect::<Result<_, _>>()?;
     let taken = transaction.query(&TAKE, crate::args![&request.module, ids, node]).await?;
-    let mut attempts = std::collections::HashMap::with_capacity(taken.len());
+    let mut attempts = HashMap::with_capacity(taken.len());
     for row in taken {
         attempts.insert(row.get::<Uuid>("event_id")?, row.get::<i64>("attempts")?);
     }

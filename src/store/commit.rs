@@ -58,7 +58,7 @@ pub(super) static INSERT_EVENTS: Statement = Statement::new(
      {postgres:WITH new AS (
       INSERT INTO system_events (id, type, payload, schema_version, route_id, owner, created_by, ip_address,
             user_agent, correlation_id, causation_id, ordering_key, trace_context)
-      SELECT id, type, payload::jsonb, version, route, CASE WHEN owned THEN $14 END, created_by, ip::inet, agent,
+      SELECT id, type, payload::jsonb, version, route, CASE WHEN owned THEN $14::uuid END, created_by, ip::inet, agent,
              correlation, causation, key, trace
       FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bool[], $7::uuid[], $8::text[],
                   $9::text[], $10::uuid[], $11::uuid[], $12::text[], $13::text[])

@@ -18,10 +18,16 @@ pub(super) static RESUME: Statement = Statement::new("UPDATE modules SET paused_
 pub(super) static IS_PAUSED: Statement =
     Statement::new("SELECT name FROM modules WHERE name = $1 AND paused_at IS NOT NULL");
 
+/// Takes a module's lease: from another node only when that is buried. Until then it may own events
+/// on the live path, which come before whatever rows there are.
 pub(super) static LEASE: Statement = Statement::new(
     "UPDATE modules SET leased_to = $2, lease_until = {now+$3}
-     WHERE name = $1 AND (leased_to IS NULL OR leased_to = $2 OR lease_until <= {now}
+     WHERE name = $1 AND (leased_to IS NULL OR leased_to = $2
                           OR NOT EXISTS (SELECT 1 FROM nodes n WHERE n.id = modules.leased_to))",
+);
+
+pub(super) static END_LEASE: Statement = Statement::new(
+    "UPDATE modules SET leased_to = NULL, lease_until = NULL WHERE name = $1 AND leased_to = $2",
 );
 
 pub(super) static REMOVE: Statement = Statement::new("DELETE FROM modules WHERE name = $1");
@@ -63,6 +69,11 @@ impl Store {
         lease: Duration,
     ) -> Result<bool, StoreError> {
         Ok(self.write_one(&LEASE, crate::args![module, node, micros(lease)]).await? > 0)
+    }
+
+    /// Gives a module's lease back, so that another node may run it.
+    pub(crate) async fn end_module_lease(&self, module: &str, node: NodeId) -> Result<(), StoreError> {
+        self.write_one(&END_LEASE, crate::args![module, node]).await.map(drop)
     }
 
     /// Forgets a module with its subscriptions; what it owes is cancelled.

@@ -20,19 +20,19 @@ const CANCELS: u32 = 10_000;
 /// Callers at once.
 const CALLERS: u32 = 16;
 
-/// Polls `future` as often as `polls` says, then drops it.
+/// Polls `future` as often as `polls` says, then drops it; no call may wait for another caller.
 async fn cut<F: Future>(future: F, polls: u32) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut left = polls;
-    std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
+    let limited = std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
         Poll::Ready(output) => Poll::Ready(Some(output)),
         Poll::Pending if left == 0 => Poll::Ready(None),
         Poll::Pending => {
             left -= 1;
             Poll::Pending
         }
-    })
-    .await
+    });
+    tokio::time::timeout(Duration::from_millis(20), limited).await.ok().flatten()
 }
 
 /// Makes one call of a random kind, drops it at a random point, and returns what was acknowledged.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use stentor::store::Migration;
@@ -222,14 +222,18 @@ async fn load(bus: &Bus, folder: &std::path::Path, round: u32, fault: Fault) {
     lanes.join_next().await.unwrap().unwrap();
 }
 
-/// Returns when everything is processed.
+/// Returns when everything is processed; gives up when nothing at all was processed for a minute.
 async fn finish(bus: &Bus) {
     let sql = "SELECT count(*) AS n FROM system_events WHERE processed_at IS NULL";
-    let done = async {
-        while bus.client().fetch_all(sql, Vec::new()).await.unwrap()[0].get::<i64>("n").unwrap() > 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+    let left = async || bus.client().fetch_all(sql, Vec::new()).await.unwrap()[0].get::<i64>("n").unwrap();
+    let (mut before, mut since) = (left().await, Instant::now());
+    while before > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let now = left().await;
+        if now != before {
+            (before, since) = (now, Instant::now());
         }
-    };
-    tokio::time::timeout(Duration::from_mins(2), done).await.expect("everything is worked off");
+        assert!(since.elapsed() < Duration::from_mins(1), "{before} events are stuck");
+    }
     bus.shutdown(Duration::from_secs(10)).await.unwrap();
 }

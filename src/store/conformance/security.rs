@@ -30,7 +30,7 @@ async fn only_admins_read_events_and_any_role_may_be_let_publish() {
          GRANT INSERT (type, payload) ON system_events TO {app}"
     );
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.expect("grants");
-    let insert = "WITH new AS (INSERT INTO system_events (type, payload) VALUES ('test.happened', '{}') RETURNING 1) SELECT 1::bigint";
+    let insert = "INSERT INTO system_events (type, payload) VALUES ('test.happened', '{}') RETURNING seq";
     let plain = "INSERT INTO system_events (type, payload) VALUES ('test.happened', '{}')";
     connection.execute(AssertSqlSafe(format!("SET ROLE {app}"))).await.expect("the role");
     connection.execute(plain).await.expect("an application publishes");
