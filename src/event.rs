@@ -31,6 +31,29 @@ pub const NAME_BYTES_MAX: usize = 100;
 /// impl Event for CourseGraduated {
 ///     const TYPE: &'static str = "course.graduated";
 /// }
+///
+/// # async fn publish(bus: stentor::Bus, event: CourseGraduated) -> Result<(), stentor::PublishError> {
+/// bus.publish(event).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A name that breaks the convention does not compile:
+///
+/// ```compile_fail
+/// # use serde::{Deserialize, Serialize};
+/// # use stentor::Event;
+/// # #[derive(Serialize, Deserialize)]
+/// struct CourseGraduated {}
+///
+/// impl Event for CourseGraduated {
+///     const TYPE: &'static str = "CourseGraduated";
+/// }
+///
+/// # async fn publish(bus: stentor::Bus, event: CourseGraduated) -> Result<(), stentor::PublishError> {
+/// bus.publish(event).await?;
+/// # Ok(())
+/// # }
 /// ```
 pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The name under which the event is stored: `module.action_past_tense`.

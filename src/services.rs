@@ -77,7 +77,11 @@ impl Services {
     }
 
     pub(crate) fn hosts(&self, module: &str) -> bool {
-        self.hosted.read().unwrap_or_else(PoisonError::into_inner).iter().any(|hosted| *hosted.name == *module)
+        self.hosted
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .any(|hosted| *hosted.name == *module)
     }
 
     /// Returns the names of the hosted modules that `wanted` picks.

@@ -47,7 +47,12 @@ async fn call(bus: &Bus, caller: u32) -> Vec<Uuid> {
         }
         6 => {
             let receipts = cut(bus.publish_all((0..5).map(happened)), polls).await;
-            return receipts.and_then(Result::ok).unwrap_or_default().iter().map(stentor::Receipt::id).collect();
+            return receipts
+                .and_then(Result::ok)
+                .unwrap_or_default()
+                .iter()
+                .map(stentor::Receipt::id)
+                .collect();
         }
         7 | 8 => {
             let id = cut(publish_with_a_row(bus, number), polls * 2).await.flatten();

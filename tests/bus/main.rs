@@ -5,9 +5,11 @@
 mod cancellation;
 mod effects;
 mod events;
+mod nodes;
 mod order;
 mod outcomes;
 mod publishing;
 mod supervision;
+mod versions;
 #[path = "../common/world.rs"]
 mod world;
