@@ -73,8 +73,9 @@ async fn parked(bus: &Bus, id: Uuid) -> String {
     soon(async {
         loop {
             let detail = bus.client().event(id).await.unwrap().unwrap();
-            if detail.deliveries.iter().any(|delivery| delivery.state == DeliveryState::Dead) {
-                return detail.event.error.unwrap();
+            let is_dead = detail.deliveries.iter().any(|delivery| delivery.state == DeliveryState::Dead);
+            if let Some(error) = detail.event.error.filter(|_| is_dead) {
+                return error;
             }
             tokio::task::yield_now().await;
         }
