@@ -1,7 +1,9 @@
 //! Group commit: everything that waits becomes durable together.
 //!
-//! One commit of new events and one of settlements are under way at a time. On
-//! SQLite, which has one writer, the two share a transaction.
+//! One commit of new events is under way at a time, and a second one as soon as
+//! as many events wait as the first has: it is made ready while the store works.
+//! One commit of settlements is under way beside them; on SQLite, which has one
+//! writer, settlements share a transaction with new events.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -22,13 +24,18 @@ const EVENTS_MAX: usize = 4_096;
 const BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long commits rest after the store failed.
 const REST: Duration = Duration::from_millis(250);
+/// Commits of new events that may be under way at once.
+const LANES: u32 = 2;
 
 /// What waits to be committed, and what is under way.
 pub(super) struct Commits {
     one_writer: bool,
     waiting: VecDeque<PublishRequest>,
+    waiting_events: usize,
     settlement: Settlement,
-    persisting: bool,
+    /// Commits of new events under way, and how many events they have.
+    persisting: u32,
+    persisting_events: usize,
     settling: bool,
     /// Sequence numbers that the low-water mark must not pass while a settlement is under way.
     guards: Vec<i64>,
@@ -37,7 +44,7 @@ pub(super) struct Commits {
 
 /// A commit that came back.
 pub(crate) struct Committed {
-    /// Publishers, each with the number of its events.
+    /// Publishers that have no answer yet, each with the number of its events.
     requests: Vec<(usize, PublishRequest)>,
     admission: Option<Admission>,
     settlement: Settlement,
@@ -56,8 +63,10 @@ impl Commits {
         Self {
             one_writer,
             waiting: VecDeque::new(),
+            waiting_events: 0,
             settlement: Settlement::default(),
-            persisting: false,
+            persisting: 0,
+            persisting_events: 0,
             settling: false,
             guards: Vec::new(),
             rest_until: Duration::ZERO,
@@ -66,7 +75,22 @@ impl Commits {
 
     /// Returns whether nothing waits and nothing is under way.
     pub(super) fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.settlement.is_empty() && !self.persisting && !self.settling
+        self.waiting.is_empty() && self.settlement.is_empty() && self.persisting == 0 && !self.settling
+    }
+
+    fn wait(&mut self, request: PublishRequest) {
+        self.waiting_events += request.events.len();
+        self.waiting.push_back(request);
+    }
+
+    /// Returns whether a commit of new events may start: a second one only if it is worth its own.
+    fn may_persist(&self) -> bool {
+        let settles = self.one_writer && !self.settlement.is_empty();
+        match self.persisting {
+            0 => settles || !self.waiting.is_empty(),
+            1..LANES => !self.waiting.is_empty() && self.waiting_events >= self.persisting_events,
+            _ => false,
+        }
     }
 
     /// Takes what fits in one commit, in order. An id twice waits for the next.
@@ -87,6 +111,7 @@ impl Commits {
             bytes += size;
             taken.extend(self.waiting.pop_front().map(|request| (request.events.len(), request)));
         }
+        self.waiting_events -= events;
         taken
     }
 
@@ -108,7 +133,7 @@ impl Broker {
         if self.phase.refuses_events() {
             return refused(request, PublishError::ShuttingDown);
         }
-        self.commits.waiting.push_back(request);
+        self.commits.wait(request);
     }
 
     /// Returns a sequence number below which this node owns nothing unprocessed.
@@ -122,15 +147,15 @@ impl Broker {
         if self.now() < self.commits.rest_until {
             return;
         }
-        let settles = !self.commits.settlement.is_empty();
-        let persists = !self.commits.waiting.is_empty();
-        if !self.commits.persisting && (persists || (settles && self.commits.one_writer)) {
+        while self.commits.may_persist() {
             let requests = self.commits.take_requests();
             let settlement =
                 if self.commits.one_writer { self.commits.take_settlement() } else { Settlement::default() };
-            self.commits.persisting = true;
+            self.commits.persisting += 1;
+            self.commits.persisting_events += requests.iter().map(|(events, _)| events).sum::<usize>();
             self.commit(requests, settlement);
         }
+        let settles = !self.commits.settlement.is_empty();
         if !self.commits.settling && settles && !self.commits.one_writer {
             let settlement = self.commits.take_settlement();
             self.commits.settling = true;
@@ -146,19 +171,23 @@ impl Broker {
         drop(self.services.runtime.spawn(async move {
             let commit = Commit::new(services.node, admission.as_ref(), &settlement);
             let result = services.store.commit(commit).await;
+            let (stored, requests) = if result.is_ok() { (requests, Vec::new()) } else { (Vec::new(), requests) };
+            // The broker hears of it first: what a publisher does next comes behind that.
             services.inbox.push(Input::Committed(Box::new(Committed {
                 requests,
                 admission,
                 settlement,
                 result,
             })));
+            stored.into_iter().for_each(|(_, request)| answer(request));
         }));
     }
 
     pub(super) fn committed(&mut self, committed: Committed) {
         let Committed { requests, admission, settlement, result } = committed;
         if self.commits.one_writer || admission.is_some() {
-            self.commits.persisting = false;
+            self.commits.persisting -= 1;
+            self.commits.persisting_events -= admission.as_ref().map_or(0, |admission| admission.events.len());
         } else {
             self.commits.settling = false;
         }
@@ -175,9 +204,6 @@ impl Broker {
                         done.first_seq,
                         done.last_seq,
                     );
-                }
-                for (_, request) in requests {
-                    stored(request);
                 }
             }
             Err(error) => {
@@ -236,8 +262,9 @@ impl Broker {
             request.events.retain(|event| !known.contains(&event.envelope.id));
             request.duplicates.extend(known);
             if request.events.is_empty() {
-                stored(request);
+                answer(request);
             } else {
+                self.commits.waiting_events += request.events.len();
                 again.push_back(request);
             }
         }
@@ -311,7 +338,7 @@ fn stamped(mut admission: Admission, done: &CommitDone) -> Admission {
 }
 
 /// Answers a publisher that its events are durable; one that went away wants no answer.
-fn stored(request: PublishRequest) {
+fn answer(request: PublishRequest) {
     let duplicates = request.duplicates;
     request.reply.send(Ok(Stored { duplicates })).ok();
 }

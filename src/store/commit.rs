@@ -54,7 +54,7 @@ pub(super) static INSERT_EVENTS: Statement = Statement::new(
             user_agent, correlation_id, causation_id, ordering_key, trace_context)
       SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4, CASE value ->> 5 WHEN 1 THEN $2 END,
              unhex(value ->> 6), value ->> 7, value ->> 8, unhex(value ->> 9), unhex(value ->> 10), value ->> 11, value ->> 12
-      FROM json_each($1)}
+      FROM jsonb_each($1)}
      {postgres:WITH new AS (
       INSERT INTO system_events (id, type, payload, schema_version, route_id, owner, created_by, ip_address,
             user_agent, correlation_id, causation_id, ordering_key, trace_context)
@@ -268,7 +268,8 @@ mod encode {
 
     use super::Commit;
 
-    /// A JSON array of arrays, written by hand: the payload's text is most of it.
+    /// A JSON array of arrays, written by hand: the payload's text is most of it. What an
+    /// event has none of at the end of its array is left out, and reads as null.
     #[cfg(feature = "sqlite")]
     pub(super) fn json_rows(commit: &Commit<'_>) -> String {
         use std::fmt::Write;
@@ -298,7 +299,8 @@ mod encode {
             hex(&mut text, metadata.causation_id);
             string(&mut text, metadata.ordering_key.as_deref());
             string(&mut text, metadata.trace_context.as_deref());
-            text.pop();
+            let rest = text.trim_end_matches("null,").len();
+            text.truncate(rest - 1);
             text.push(']');
         }
         text.push(']');
