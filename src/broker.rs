@@ -141,7 +141,7 @@ impl Broker {
             Input::Build(worker) => self.build(worker),
             Input::Polled(poll) => self.polled(&poll),
             Input::Claimed { module, request, result } => self.claimed(module, &request, result),
-            Input::Finished(ids) => self.watches.finished(&ids),
+            Input::Finished(ids) => self.looked_up(&ids),
             Input::Rescued(guard) => self.rescued(guard),
             Input::RowsAppeared => self.ledger.rows_appeared(now),
             Input::Watch { id, reply } => self.watch(id, reply),
@@ -164,6 +164,7 @@ impl Broker {
         }
         self.start_commits();
         self.start_claims(now);
+        self.look_up();
         self.advance_shutdown(now);
     }
 

@@ -173,8 +173,10 @@ pub(crate) struct Store {
 #[derive(Debug)]
 struct Inner {
     url: String,
-    publish: Pool,
-    settle: Pool,
+    /// For group commits.
+    commits: Pool,
+    /// For claims and everything else that the bus writes.
+    writes: Pool,
     handlers: Pool,
     reads: Pool,
     runtime: Handle,
@@ -208,8 +210,8 @@ impl Store {
         Ok(Self {
             inner: Arc::new(Inner {
                 url: options.url_without_password(),
-                publish: pools.publish,
-                settle: pools.settle,
+                commits: pools.commits,
+                writes: pools.writes,
                 handlers: pools.handlers,
                 reads: pools.reads,
                 runtime,
@@ -221,7 +223,7 @@ impl Store {
     }
 
     pub(crate) fn database_kind(&self) -> DatabaseKind {
-        match &self.inner.publish {
+        match &self.inner.commits {
             #[cfg(feature = "sqlite")]
             Pool::Sqlite(_) => DatabaseKind::Sqlite,
             #[cfg(feature = "postgres")]
@@ -243,8 +245,8 @@ impl Store {
         self.begin_on(self.inner.handlers.clone()).await
     }
 
-    async fn begin_settling(&self) -> Result<Transaction, StoreError> {
-        self.begin_on(self.inner.settle.clone()).await
+    async fn begin_write(&self) -> Result<Transaction, StoreError> {
+        self.begin_on(self.inner.writes.clone()).await
     }
 
     /// Opens a transaction in a task of the bus: a caller who goes away leaves no open one behind.
@@ -275,8 +277,8 @@ impl Store {
 
     /// Closes all connections and gives up the node's lock.
     pub(crate) async fn close(&self) {
-        let Inner { publish, settle, handlers, reads, .. } = &*self.inner;
-        for pool in [publish, settle, handlers, reads] {
+        let Inner { commits, writes, handlers, reads, .. } = &*self.inner;
+        for pool in [commits, writes, handlers, reads] {
             pool.close().await;
         }
         #[cfg(feature = "sqlite")]
@@ -286,8 +288,10 @@ impl Store {
 
 /// The connections of a store.
 struct Pools {
-    publish: Pool,
-    settle: Pool,
+    /// For group commits.
+    commits: Pool,
+    /// For claims and everything else that the bus writes.
+    writes: Pool,
     handlers: Pool,
     reads: Pool,
 }

@@ -56,7 +56,6 @@ impl Broker {
         if self.services.routes.is_older_than(poll.routes_version) {
             maintenance::reload_routes(&self.services);
         }
-        let waiting = self.watches.waiting();
-        self.look_up(waiting);
+        self.watches.look_again();
     }
 }

@@ -114,7 +114,7 @@ pub(super) static ALONE: Statement = Statement::new(
 impl Store {
     /// Claims rows of one module.
     pub(crate) async fn claim(&self, node: NodeId, request: &ClaimRequest) -> Result<ClaimBatch, StoreError> {
-        let mut transaction = self.begin_settling().await?;
+        let mut transaction = self.begin_write().await?;
         let due = if request.order == KeyOrder::Unordered {
             transaction.query(&DUE, filter(request, request.limit)).await?
         } else {

@@ -127,7 +127,7 @@ impl<'a> Commit<'a> {
 impl Store {
     /// Commits everything in `commit`, or nothing of it.
     pub(crate) async fn commit(&self, commit: Commit<'_>) -> Result<CommitDone, CommitError> {
-        let pool = if commit.events.is_empty() { &self.inner.settle } else { &self.inner.publish };
+        let pool = &self.inner.commits;
         let single = commit.is_single() && self.database_kind() == DatabaseKind::Postgres;
         self.inner.live_statements.fetch_add(commit.statements(single), std::sync::atomic::Ordering::Relaxed);
         loop {
@@ -344,7 +344,7 @@ mod encode {
         text.push_str("\",");
     }
 
-    /// One array a column.
+    /// One array a column; none for a column of nulls, which costs the server nothing.
     #[cfg(feature = "postgres")]
     pub(super) fn columns(commit: &Commit<'_>) -> Result<sqlx::postgres::PgArguments, super::StoreError> {
         use sqlx::Arguments;
@@ -358,18 +358,23 @@ mod encode {
             arguments.add(events().map(|event| i64::from(event.schema_version)).collect::<Vec<_>>())?;
             arguments.add(commit.events.iter().map(|event| event.route.stored_id()).collect::<Vec<_>>())?;
             arguments.add(&commit.owned)?;
-            arguments.add(metadata().map(|data| data.created_by).collect::<Vec<_>>())?;
-            arguments.add(
-                metadata().map(|data| data.ip_address.map(|address| address.to_string())).collect::<Vec<_>>(),
-            )?;
-            arguments.add(metadata().map(|data| data.user_agent.as_deref()).collect::<Vec<_>>())?;
-            arguments.add(metadata().map(|data| data.correlation_id).collect::<Vec<_>>())?;
-            arguments.add(metadata().map(|data| data.causation_id).collect::<Vec<_>>())?;
-            arguments.add(metadata().map(|data| data.ordering_key.as_deref()).collect::<Vec<_>>())?;
-            arguments.add(metadata().map(|data| data.trace_context.as_deref()).collect::<Vec<_>>())?;
+            arguments.add(unless_null(metadata().map(|data| data.created_by)))?;
+            arguments
+                .add(unless_null(metadata().map(|data| data.ip_address.map(|address| address.to_string()))))?;
+            arguments.add(unless_null(metadata().map(|data| data.user_agent.as_deref())))?;
+            arguments.add(unless_null(metadata().map(|data| data.correlation_id)))?;
+            arguments.add(unless_null(metadata().map(|data| data.causation_id)))?;
+            arguments.add(unless_null(metadata().map(|data| data.ordering_key.as_deref())))?;
+            arguments.add(unless_null(metadata().map(|data| data.trace_context.as_deref())))?;
             arguments.add(commit.node)
         };
         bind().map_err(sqlx::Error::Encode)?;
         Ok(arguments)
+    }
+
+    /// Collects a column, unless there is nothing in it.
+    #[cfg(feature = "postgres")]
+    fn unless_null<T>(column: impl Iterator<Item = Option<T>> + Clone) -> Option<Vec<Option<T>>> {
+        column.clone().any(|value| value.is_some()).then(|| column.collect())
     }
 }

@@ -73,7 +73,7 @@ impl Store {
 
     /// Runs the migrations of a set that have not run, all or none, and returns how many.
     pub(crate) async fn migrate_set(&self, set: &'static MigrationSet) -> Result<usize, StoreError> {
-        let mut transaction = self.begin_settling().await?;
+        let mut transaction = self.begin_write().await?;
         let connection = transaction.inner()?;
         let kind = connection.kind();
         if kind == DatabaseKind::Postgres {

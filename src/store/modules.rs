@@ -110,7 +110,7 @@ impl Store {
         statement: &'static Statement,
         values: Vec<super::Value>,
     ) -> Result<u64, StoreError> {
-        let mut transaction = self.begin_settling().await?;
+        let mut transaction = self.begin_write().await?;
         let changed = transaction.run(statement, values).await?;
         transaction.commit().await?;
         Ok(changed)

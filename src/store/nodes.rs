@@ -96,7 +96,7 @@ impl Store {
         if self.database_kind() == DatabaseKind::Sqlite {
             self.lock_node(node)?;
         }
-        let mut transaction = self.begin_settling().await?;
+        let mut transaction = self.begin_write().await?;
         let rows = transaction.query(&REGISTER, crate::args![node, micros(lease), host(), version]).await?;
         let start_seq = rows.first().ok_or(StoreError::Sql(sqlx::Error::RowNotFound))?.get("low_water")?;
         transaction.commit().await?;
@@ -110,7 +110,7 @@ impl Store {
         lease: Duration,
         low_water: i64,
     ) -> Result<Heartbeat, StoreError> {
-        let mut transaction = self.begin_settling().await?;
+        let mut transaction = self.begin_write().await?;
         let rows = transaction.query(&LEASES, Vec::new()).await?;
         let values = crate::args![node, micros(lease), low_water, host(), env!("CARGO_PKG_VERSION")];
         transaction.run(&BEAT, values).await?;
@@ -135,7 +135,7 @@ impl Store {
     /// Makes rows of what up to `limit` events of an expired node still owe, and
     /// returns how many events that were. Rows that it had claimed are free again.
     pub(crate) async fn adopt(&self, dead: NodeId, limit: u32) -> Result<u32, StoreError> {
-        let mut transaction = self.begin_settling().await?;
+        let mut transaction = self.begin_write().await?;
         let rows = transaction.query(&ORPHANS, crate::args![dead, limit]).await?;
         let ids: Vec<Uuid> = rows.iter().map(|row| row.get("id")).collect::<Result<_, _>>()?;
         transaction.run(&ADOPT_ROWS, crate::args![ids.clone()]).await?;
@@ -148,7 +148,7 @@ impl Store {
 
     /// Makes rows of those of `ids` that are stored and owned by `node`, and returns how many were.
     pub(crate) async fn rescue(&self, node: NodeId, ids: &[Uuid]) -> Result<u32, StoreError> {
-        let mut transaction = self.begin_settling().await?;
+        let mut transaction = self.begin_write().await?;
         let rows = transaction.query(&STILL_OWNED, crate::args![ids.to_vec(), node]).await?;
         let ids: Vec<Uuid> = rows.iter().map(|row| row.get("id")).collect::<Result<_, _>>()?;
         if !ids.is_empty() {
@@ -162,7 +162,7 @@ impl Store {
 
     /// Forgets an expired node that owes nothing any more.
     pub(crate) async fn bury(&self, dead: NodeId) -> Result<(), StoreError> {
-        let mut transaction = self.begin_settling().await?;
+        let mut transaction = self.begin_write().await?;
         transaction.run(&BURY, crate::args![dead]).await?;
         transaction.commit().await
     }
@@ -170,7 +170,7 @@ impl Store {
     /// Signs off. What the node still owned becomes rows first; that counts as no adoption.
     pub(crate) async fn leave(&self, node: NodeId) -> Result<(), StoreError> {
         loop {
-            let mut transaction = self.begin_settling().await?;
+            let mut transaction = self.begin_write().await?;
             let rows = transaction.query(&ORPHANS, crate::args![node, 500_i64]).await?;
             let ids: Vec<Uuid> = rows.iter().map(|row| row.get("id")).collect::<Result<_, _>>()?;
             if ids.is_empty() {

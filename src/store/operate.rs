@@ -68,7 +68,7 @@ impl Store {
         statement: &'static Statement,
         filter: &DeliveryFilter,
     ) -> Result<u64, StoreError> {
-        let mut transaction = self.begin_settling().await?;
+        let mut transaction = self.begin_write().await?;
         let values = crate::args![filter.event_id, filter.module.clone(), filter.event_type.clone()];
         let rows = transaction.query(statement, values).await?;
         let mut events: Vec<Uuid> = rows.iter().map(|row| row.get("event_id")).collect::<Result<_, _>>()?;

@@ -98,7 +98,7 @@ impl Store {
 
     /// Routes up to `limit` events that others inserted: each target gets a row. Returns how many.
     pub(crate) async fn route_unrouted(&self, limit: u32) -> Result<u32, StoreError> {
-        let mut transaction = self.begin_settling().await?;
+        let mut transaction = self.begin_write().await?;
         let waiting = transaction.query(&UNROUTED, crate::args![limit]).await?;
         let mut by_type: std::collections::BTreeMap<String, Vec<Uuid>> = std::collections::BTreeMap::new();
         for row in &waiting {

@@ -10,6 +10,8 @@ use super::{Pools, StoreError, StoreOptions};
 
 /// How long a connection is waited for.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Group commits at once: two of new events and one of settlements.
+const COMMITS_MAX: u32 = 3;
 
 pub(super) async fn open(options: &StoreOptions) -> Result<Pools, StoreError> {
     let unreachable = |source| StoreError::Unreachable { url: options.url_without_password(), source };
@@ -24,10 +26,14 @@ pub(super) async fn open(options: &StoreOptions) -> Result<Pools, StoreError> {
             .test_before_acquire(false)
             .acquire_timeout(ACQUIRE_TIMEOUT)
     };
-    let publish = pool(2).connect_with(connect.clone()).await.map_err(unreachable)?;
+    // Arrays of a thousand values are costly to plan for, and the plan is always the same: commits
+    // find rows by their keys. A plan that is made while the tables are small must not scan them for ever.
+    let committing =
+        connect.clone().options([("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off")]);
+    let commits = pool(COMMITS_MAX).connect_with(committing).await.map_err(unreachable)?;
     Ok(Pools {
-        publish: Pool::Postgres(publish),
-        settle: Pool::Postgres(pool(4).connect_lazy_with(connect.clone())),
+        commits: Pool::Postgres(commits),
+        writes: Pool::Postgres(pool(4).connect_lazy_with(connect.clone())),
         handlers: Pool::Postgres(pool(options.handler_connections).connect_lazy_with(connect.clone())),
         reads: Pool::Postgres(pool(options.read_connections).connect_lazy_with(connect)),
     })

@@ -36,7 +36,7 @@ pub(super) static FIND_ROUTE: Statement =
 impl Store {
     /// Makes a module's subscriptions exactly `types`.
     pub(crate) async fn subscribe(&self, module: &str, types: &[&str]) -> Result<(), StoreError> {
-        let mut transaction = self.begin_settling().await?;
+        let mut transaction = self.begin_write().await?;
         transaction.run(&ADD_MODULE, crate::args![module]).await?;
         let kept: Vec<String> = types.iter().map(ToString::to_string).collect();
         transaction.run(&DROP_SUBSCRIPTIONS, crate::args![module, kept]).await?;
@@ -48,7 +48,7 @@ impl Store {
 
     /// Ends all subscriptions of a module.
     pub(crate) async fn unsubscribe(&self, module: &str) -> Result<(), StoreError> {
-        let mut transaction = self.begin_settling().await?;
+        let mut transaction = self.begin_write().await?;
         transaction.run(&DROP_SUBSCRIPTIONS, crate::args![module, Vec::<String>::new()]).await?;
         transaction.commit().await
     }
@@ -61,7 +61,7 @@ impl Store {
 
     /// Returns the route in force of every type that is or was subscribed to.
     pub(crate) async fn load_routes(&self) -> Result<Vec<Route>, StoreError> {
-        let mut transaction = self.begin_settling().await?;
+        let mut transaction = self.begin_write().await?;
         let subscribed = by_type(&transaction.query(&SUBSCRIPTIONS, Vec::new()).await?)?;
         let routed = transaction.query(&ROUTED_TYPES, Vec::new()).await?;
         let mut types: BTreeSet<String> = subscribed.keys().cloned().collect();
@@ -79,7 +79,7 @@ impl Store {
 
     /// Returns the route in force of one type, which nobody may have asked for before.
     pub(crate) async fn route_for(&self, event_type: &str) -> Result<Route, StoreError> {
-        let mut transaction = self.begin_settling().await?;
+        let mut transaction = self.begin_write().await?;
         let route = self.route_within(&mut transaction, event_type).await?;
         transaction.commit().await?;
         Ok(route)

@@ -43,8 +43,8 @@ pub(super) async fn open(options: &StoreOptions) -> Result<Pools, StoreError> {
         .connect_lazy_with(connect.create_if_missing(false).pragma("query_only", "on"));
     let writer = Pool::Sqlite(writer);
     Ok(Pools {
-        publish: writer.clone(),
-        settle: writer.clone(),
+        commits: writer.clone(),
+        writes: writer.clone(),
         handlers: writer,
         reads: Pool::Sqlite(reads),
     })
