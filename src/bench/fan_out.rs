@@ -154,6 +154,8 @@ async fn publish_all(bus: &Bus, options: &FanOutOptions, start: Instant) -> Resu
             waits: finished.clone(),
             // Spread the samples over the publishers.
             phase: index % SAMPLE,
+            // Nothing is processed while a module is paused.
+            waits_for_processed: options.paused_modules == 0,
         };
         publishers.spawn(publisher.run());
     }
@@ -197,6 +199,7 @@ struct Publisher {
     processed: Shared,
     waits: mpsc::UnboundedSender<tokio::task::JoinHandle<()>>,
     phase: u64,
+    waits_for_processed: bool,
 }
 
 impl Publisher {
@@ -211,7 +214,8 @@ impl Publisher {
             let at = nanos(self.start);
             let receipt = self.bus.publish(Measured { at, padding: self.padding.clone() }).await?;
             self.publish.record((nanos(self.start) - at) / 1_000);
-            if self.pace.is_some() || (count + self.phase).is_multiple_of(SAMPLE) {
+            let is_sample = self.pace.is_some() || (count + self.phase).is_multiple_of(SAMPLE);
+            if is_sample && self.waits_for_processed {
                 self.time_to_processed(receipt.clone(), at);
             }
             last = Some(receipt);

@@ -171,7 +171,8 @@ impl Broker {
         drop(self.services.runtime.spawn(async move {
             let commit = Commit::new(services.node, admission.as_ref(), &settlement);
             let result = services.store.commit(commit).await;
-            let (stored, requests) = if result.is_ok() { (requests, Vec::new()) } else { (Vec::new(), requests) };
+            let (stored, requests) =
+                if result.is_ok() { (requests, Vec::new()) } else { (Vec::new(), requests) };
             // The broker hears of it first: what a publisher does next comes behind that.
             services.inbox.push(Input::Committed(Box::new(Committed {
                 requests,
@@ -179,7 +180,9 @@ impl Broker {
                 settlement,
                 result,
             })));
-            stored.into_iter().for_each(|(_, request)| answer(request));
+            for (_, request) in stored {
+                answer(request);
+            }
         }));
     }
 
@@ -187,7 +190,8 @@ impl Broker {
         let Committed { requests, admission, settlement, result } = committed;
         if self.commits.one_writer || admission.is_some() {
             self.commits.persisting -= 1;
-            self.commits.persisting_events -= admission.as_ref().map_or(0, |admission| admission.events.len());
+            self.commits.persisting_events -=
+                admission.as_ref().map_or(0, |admission| admission.events.len());
         } else {
             self.commits.settling = false;
         }

@@ -9,6 +9,8 @@ use super::{DatabaseKind, Store, StoreError, Transaction};
 use crate::delivery::{NodeId, Routed, Settlement, SpilledRow};
 use crate::ledger::Admission;
 
+mod encode;
+
 /// What is to be committed.
 pub(crate) struct Commit<'a> {
     pub(crate) node: NodeId,
@@ -49,13 +51,26 @@ impl From<StoreError> for CommitError {
     }
 }
 
-pub(super) static INSERT_EVENTS: Statement = Statement::new(
-    "{sqlite:INSERT INTO system_events (id, type, payload, schema_version, route_id, owner, created_by, ip_address,
+/// Up to so many events an INSERT of SQLite returns each; of more it is cheaper to ask for the last.
+const FEW: usize = 32;
+
+macro_rules! insert_events_on_sqlite {
+    () => {
+        "{sqlite:INSERT INTO system_events (id, type, payload, schema_version, route_id, owner, created_by, ip_address,
             user_agent, correlation_id, causation_id, ordering_key, trace_context)
       SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4, CASE value ->> 5 WHEN 1 THEN $2 END,
              unhex(value ->> 6), value ->> 7, value ->> 8, unhex(value ->> 9), unhex(value ->> 10), value ->> 11, value ->> 12
-      FROM jsonb_each($1)}
-     {postgres:WITH new AS (
+      FROM jsonb_each($1)}"
+    };
+}
+
+/// SQLite: one statement, so it needs no transaction around it.
+pub(super) static INSERT_FEW: Statement =
+    Statement::new(concat!(insert_events_on_sqlite!(), "{sqlite: RETURNING seq AS last_seq, created_at}"));
+
+pub(super) static INSERT_EVENTS: Statement = Statement::new(concat!(
+    insert_events_on_sqlite!(),
+    "{postgres:WITH new AS (
       INSERT INTO system_events (id, type, payload, schema_version, route_id, owner, created_by, ip_address,
             user_agent, correlation_id, causation_id, ordering_key, trace_context)
       SELECT id, type, payload::jsonb, version, route, CASE WHEN owned THEN $14::uuid END, created_by, ip::inet, agent,
@@ -65,7 +80,7 @@ pub(super) static INSERT_EVENTS: Statement = Statement::new(
            AS t (id, type, payload, version, route, owned, created_by, ip, agent, correlation, causation, key, trace)
       RETURNING seq)
       SELECT min(seq) AS first_seq, max(seq) AS last_seq, now() AS created_at FROM new}",
-);
+));
 
 pub(super) static INSERTED: Statement = Statement::new(
     "SELECT last_insert_rowid() AS last_seq, created_at FROM system_events WHERE seq = last_insert_rowid()",
@@ -115,7 +130,10 @@ impl<'a> Commit<'a> {
     }
 
     /// Returns whether the commit is one statement, which needs no BEGIN and COMMIT of its own.
-    fn is_single(&self) -> bool {
+    fn is_single(&self, kind: DatabaseKind) -> bool {
+        if kind == DatabaseKind::Sqlite && self.events.len() > FEW {
+            return false;
+        }
         let settlement = self.settlement;
         let parts = [!self.events.is_empty(), !settlement.completed.is_empty()];
         let rows =
@@ -128,7 +146,7 @@ impl Store {
     /// Commits everything in `commit`, or nothing of it.
     pub(crate) async fn commit(&self, commit: Commit<'_>) -> Result<CommitDone, CommitError> {
         let pool = &self.inner.commits;
-        let single = commit.is_single() && self.database_kind() == DatabaseKind::Postgres;
+        let single = commit.is_single(self.database_kind());
         self.inner.live_statements.fetch_add(commit.statements(single), std::sync::atomic::Ordering::Relaxed);
         loop {
             let result = if single {
@@ -229,8 +247,12 @@ async fn insert(
         #[cfg(feature = "sqlite")]
         Connection::Sqlite(_) => {
             let values = vec![Value::Text(Some(encode::json_rows(commit))), commit.node.into()];
-            connection.execute(&INSERT_EVENTS, values).await?;
-            connection.fetch(&INSERTED, Vec::new()).await?
+            if commit.events.len() <= FEW {
+                connection.fetch(&INSERT_FEW, values).await?
+            } else {
+                connection.execute(&INSERT_EVENTS, values).await?;
+                connection.fetch(&INSERTED, Vec::new()).await?
+            }
         }
         #[cfg(feature = "postgres")]
         Connection::Postgres(native) => {
@@ -240,7 +262,7 @@ async fn insert(
             rows.into_iter().map(|row| super::Row(super::sql::NativeRow::Postgres(row))).collect()
         }
     };
-    let row = rows.first().ok_or(StoreError::Sql(sqlx::Error::RowNotFound))?;
+    let row = rows.last().ok_or(StoreError::Sql(sqlx::Error::RowNotFound))?;
     done.last_seq = row.get("last_seq")?;
     done.created_at = row.get("created_at")?;
     done.first_seq = match row {
@@ -261,120 +283,4 @@ fn spilled_rows(events: &[Routed], spilled: &[SpilledRow]) -> serde_json::Value 
         serde_json::json!({ "event_id": id, "module": &*row.module })
     };
     spilled.iter().map(row).collect()
-}
-
-mod encode {
-    //! Events as the two INSERTs take them.
-
-    use super::Commit;
-
-    /// A JSON array of arrays, written by hand: the payload's text is most of it. What an
-    /// event has none of at the end of its array is left out, and reads as null.
-    #[cfg(feature = "sqlite")]
-    pub(super) fn json_rows(commit: &Commit<'_>) -> String {
-        use std::fmt::Write;
-        let payloads: usize = commit.events.iter().map(|event| event.envelope.payload.json().len()).sum();
-        let mut text = String::with_capacity(payloads * 5 / 4 + commit.events.len() * 160 + 2);
-        text.push('[');
-        for (index, event) in commit.events.iter().enumerate() {
-            let (envelope, metadata) = (&*event.envelope, &event.envelope.metadata);
-            if index > 0 {
-                text.push(',');
-            }
-            text.push('[');
-            hex(&mut text, Some(envelope.id));
-            string(&mut text, Some(&envelope.event_type));
-            string(&mut text, Some(envelope.payload.json()));
-            let owned = i32::from(commit.owned[index]);
-            // Writing to a string cannot fail.
-            match event.route.stored_id() {
-                Some(route) => write!(text, "{},{route},{owned},", envelope.schema_version),
-                None => write!(text, "{},null,{owned},", envelope.schema_version),
-            }
-            .ok();
-            hex(&mut text, metadata.created_by);
-            string(&mut text, metadata.ip_address.map(|address| address.to_string()).as_deref());
-            string(&mut text, metadata.user_agent.as_deref());
-            hex(&mut text, metadata.correlation_id);
-            hex(&mut text, metadata.causation_id);
-            string(&mut text, metadata.ordering_key.as_deref());
-            string(&mut text, metadata.trace_context.as_deref());
-            let rest = text.trim_end_matches("null,").len();
-            text.truncate(rest - 1);
-            text.push(']');
-        }
-        text.push(']');
-        text
-    }
-
-    #[cfg(feature = "sqlite")]
-    fn hex(text: &mut String, id: Option<uuid::Uuid>) {
-        match id {
-            Some(id) => {
-                text.push('"');
-                text.push_str(id.simple().encode_lower(&mut uuid::Uuid::encode_buffer()));
-                text.push_str("\",");
-            }
-            None => text.push_str("null,"),
-        }
-    }
-
-    #[cfg(feature = "sqlite")]
-    fn string(text: &mut String, value: Option<&str>) {
-        use std::fmt::Write;
-        let Some(value) = value else {
-            return text.push_str("null,");
-        };
-        text.push('"');
-        let mut plain = 0;
-        for (position, byte) in value.bytes().enumerate() {
-            if byte == b'"' || byte == b'\\' || byte < 0x20 {
-                text.push_str(&value[plain..position]);
-                match byte {
-                    b'"' => text.push_str("\\\""),
-                    b'\\' => text.push_str("\\\\"),
-                    control => {
-                        write!(text, "\\u{control:04x}").ok();
-                    }
-                }
-                plain = position + 1;
-            }
-        }
-        text.push_str(&value[plain..]);
-        text.push_str("\",");
-    }
-
-    /// One array a column; none for a column of nulls, which costs the server nothing.
-    #[cfg(feature = "postgres")]
-    pub(super) fn columns(commit: &Commit<'_>) -> Result<sqlx::postgres::PgArguments, super::StoreError> {
-        use sqlx::Arguments;
-        let events = || commit.events.iter().map(|event| &*event.envelope);
-        let metadata = || commit.events.iter().map(|event| &event.envelope.metadata);
-        let mut arguments = sqlx::postgres::PgArguments::default();
-        let mut bind = || -> Result<(), sqlx::error::BoxDynError> {
-            arguments.add(events().map(|event| event.id).collect::<Vec<_>>())?;
-            arguments.add(events().map(|event| &*event.event_type).collect::<Vec<_>>())?;
-            arguments.add(events().map(|event| event.payload.json()).collect::<Vec<_>>())?;
-            arguments.add(events().map(|event| i64::from(event.schema_version)).collect::<Vec<_>>())?;
-            arguments.add(commit.events.iter().map(|event| event.route.stored_id()).collect::<Vec<_>>())?;
-            arguments.add(&commit.owned)?;
-            arguments.add(unless_null(metadata().map(|data| data.created_by)))?;
-            arguments
-                .add(unless_null(metadata().map(|data| data.ip_address.map(|address| address.to_string()))))?;
-            arguments.add(unless_null(metadata().map(|data| data.user_agent.as_deref())))?;
-            arguments.add(unless_null(metadata().map(|data| data.correlation_id)))?;
-            arguments.add(unless_null(metadata().map(|data| data.causation_id)))?;
-            arguments.add(unless_null(metadata().map(|data| data.ordering_key.as_deref())))?;
-            arguments.add(unless_null(metadata().map(|data| data.trace_context.as_deref())))?;
-            arguments.add(commit.node)
-        };
-        bind().map_err(sqlx::Error::Encode)?;
-        Ok(arguments)
-    }
-
-    /// Collects a column, unless there is nothing in it.
-    #[cfg(feature = "postgres")]
-    fn unless_null<T>(column: impl Iterator<Item = Option<T>> + Clone) -> Option<Vec<Option<T>>> {
-        column.clone().any(|value| value.is_some()).then(|| column.collect())
-    }
 }

@@ -1,5 +1,6 @@
 //! Delivery rows: their writing, their outcomes, and what those mean for the event.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
@@ -56,10 +57,10 @@ pub(super) static LOCK_EVENTS: Statement =
 /// Lets go of events, and finishes those that nobody owns and nobody owes.
 pub(super) static FINISH: Statement = Statement::new(
     "UPDATE system_events SET
-         owner = CASE WHEN owner = $2 AND id {in $3} THEN NULL ELSE owner END,
+         owner = CASE WHEN owner = $2 AND r.released THEN NULL ELSE owner END,
          processed_at = CASE
              WHEN processed_at IS NOT NULL THEN processed_at
-             WHEN owner IS NOT NULL AND NOT (owner = $2 AND id {in $3}) THEN NULL
+             WHEN owner IS NOT NULL AND NOT (owner = $2 AND r.released) THEN NULL
              WHEN EXISTS (SELECT 1 FROM event_deliveries d WHERE d.event_id = system_events.id AND d.state = 'pending') THEN NULL
              ELSE {now} END,
          error = (SELECT {sqlite:d.errors ->> '$[#-1].message'}{postgres:d.errors -> -1 ->> 'message'}
@@ -67,7 +68,8 @@ pub(super) static FINISH: Statement = Statement::new(
                   WHERE d.event_id = system_events.id AND d.state IN ('pending', 'dead')
                     AND {sqlite:d.errors <> '[]'}{postgres:d.errors <> '[]'::jsonb}
                   ORDER BY d.updated_at DESC, d.module LIMIT 1)
-     WHERE id {in $1}
+     FROM {rows $1 AS r(event_id uuid, released boolean)}
+     WHERE id = r.event_id
      RETURNING id, processed_at IS NOT NULL AS processed",
 );
 
@@ -123,12 +125,10 @@ impl Store {
             transaction.run(&CHANGE_ROWS, crate::args![changes(&settlement.changes), node]).await?;
         }
         let failed = settlement.rows.iter().filter(|row| row.failure.is_some()).map(|row| row.event_id);
-        let mut touched: Vec<Uuid> =
-            settlement.changes.iter().map(|change| change.event_id).chain(failed).collect();
-        touched.extend(&settlement.released);
-        touched.sort_unstable();
-        touched.dedup();
-        self.finish_and_release(transaction, &touched, node, &settlement.released).await
+        let changed = settlement.changes.iter().map(|change| change.event_id);
+        let mut touched: BTreeMap<Uuid, bool> = changed.chain(failed).map(|id| (id, false)).collect();
+        touched.extend(settlement.released.iter().map(|id| (*id, true)));
+        self.finish_and_release(transaction, node, &touched).await
     }
 
     /// Finishes those of `ids` that nobody owns and nobody owes.
@@ -137,23 +137,29 @@ impl Store {
         transaction: &mut Transaction,
         ids: &[Uuid],
     ) -> Result<Vec<Uuid>, StoreError> {
-        self.finish_and_release(transaction, ids, Uuid::nil(), &[]).await
+        let touched = ids.iter().map(|id| (*id, false)).collect();
+        self.finish_and_release(transaction, Uuid::nil(), &touched).await
     }
 
+    /// For each event: whether `node` lets go of it.
     async fn finish_and_release(
         &self,
         transaction: &mut Transaction,
-        ids: &[Uuid],
         node: NodeId,
-        released: &[Uuid],
+        touched: &BTreeMap<Uuid, bool>,
     ) -> Result<Vec<Uuid>, StoreError> {
-        if ids.is_empty() {
+        if touched.is_empty() {
             return Ok(Vec::new());
         }
         if !self.has_one_writer() {
-            transaction.query(&LOCK_EVENTS, crate::args![ids.to_vec()]).await?;
+            let ids: Vec<Uuid> = touched.keys().copied().collect();
+            transaction.query(&LOCK_EVENTS, crate::args![ids]).await?;
         }
-        let rows = transaction.query(&FINISH, crate::args![ids.to_vec(), node, released.to_vec()]).await?;
+        let events: Json = touched
+            .iter()
+            .map(|(id, released)| json!({ "event_id": id.simple().to_string(), "released": released }))
+            .collect();
+        let rows = transaction.query(&FINISH, crate::args![events, node]).await?;
         let mut finished = Vec::new();
         for row in rows {
             if row.get("processed")? {

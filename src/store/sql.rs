@@ -128,7 +128,7 @@ fn table(rows: &str, sqlite: bool) -> String {
             }
         })
         .collect();
-    format!("(SELECT {} FROM json_each({parameter})) AS {name}", columns.join(", "))
+    format!("(SELECT {} FROM jsonb_each({parameter})) AS {name}", columns.join(", "))
 }
 
 /// A value that a statement is given.
@@ -335,7 +335,7 @@ mod tests {
         );
         assert_eq!(
             render(template, DatabaseKind::Sqlite),
-            "SELECT * FROM (SELECT unhex(value ->> 'a') AS a, value ->> 'b' AS b FROM json_each($1)) AS r"
+            "SELECT * FROM (SELECT unhex(value ->> 'a') AS a, value ->> 'b' AS b FROM jsonb_each($1)) AS r"
         );
     }
 }
