@@ -42,7 +42,7 @@ pub const NAME_BYTES_MAX: usize = 100;
 ///
 /// ```compile_fail
 /// # use serde::{Deserialize, Serialize};
-/// # use stentor::Event;
+/// # use stentor::{Bus, Event};
 /// # #[derive(Serialize, Deserialize)]
 /// struct CourseGraduated {}
 ///
@@ -50,8 +50,10 @@ pub const NAME_BYTES_MAX: usize = 100;
 ///     const TYPE: &'static str = "CourseGraduated";
 /// }
 ///
-/// # async fn publish(bus: stentor::Bus, event: CourseGraduated) -> Result<(), stentor::PublishError> {
-/// bus.publish(event).await?;
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let bus = Bus::builder().database("sqlite://school.db").start().await?;
+/// bus.publish(CourseGraduated {}).await?;
 /// # Ok(())
 /// # }
 /// ```

@@ -172,6 +172,7 @@ pub(crate) struct Store {
 
 #[derive(Debug)]
 struct Inner {
+    #[cfg(feature = "sqlite")]
     url: String,
     /// For group commits.
     commits: Pool,
@@ -209,6 +210,7 @@ impl Store {
         };
         Ok(Self {
             inner: Arc::new(Inner {
+                #[cfg(feature = "sqlite")]
                 url: options.url_without_password(),
                 commits: pools.commits,
                 writes: pools.writes,
@@ -236,6 +238,7 @@ impl Store {
         self.database_kind() == DatabaseKind::Sqlite
     }
 
+    #[cfg(feature = "sqlite")]
     pub(crate) fn url(&self) -> &str {
         &self.inner.url
     }

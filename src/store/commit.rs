@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::connection::Connection;
-use super::sql::{Statement, Value};
+use super::sql::{Row, Statement};
 use super::{DatabaseKind, Store, StoreError, Transaction};
 use crate::delivery::{NodeId, Routed, Settlement, SpilledRow};
 use crate::ledger::Admission;
@@ -65,6 +65,7 @@ macro_rules! insert_events_on_sqlite {
 }
 
 /// SQLite: one statement, so it needs no transaction around it.
+#[cfg(feature = "sqlite")]
 pub(super) static INSERT_FEW: Statement =
     Statement::new(concat!(insert_events_on_sqlite!(), "{sqlite: RETURNING seq AS last_seq, created_at}"));
 
@@ -82,6 +83,7 @@ pub(super) static INSERT_EVENTS: Statement = Statement::new(concat!(
       SELECT min(seq) AS first_seq, max(seq) AS last_seq, now() AS created_at FROM new}",
 ));
 
+#[cfg(feature = "sqlite")]
 pub(super) static INSERTED: Statement = Statement::new(
     "SELECT last_insert_rowid() AS last_seq, created_at FROM system_events WHERE seq = last_insert_rowid()",
 );
@@ -243,10 +245,10 @@ async fn insert(
     commit: &Commit<'_>,
     done: &mut CommitDone,
 ) -> Result<(), StoreError> {
-    let rows = match connection {
+    let rows: Vec<Row> = match connection {
         #[cfg(feature = "sqlite")]
         Connection::Sqlite(_) => {
-            let values = vec![Value::Text(Some(encode::json_rows(commit))), commit.node.into()];
+            let values = vec![super::Value::Text(Some(encode::json_rows(commit))), commit.node.into()];
             if commit.events.len() <= FEW {
                 connection.fetch(&INSERT_FEW, values).await?
             } else {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::sql::Statement;
-use super::{DatabaseKind, Store, StoreError};
+use super::{Store, StoreError};
 use crate::delivery::NodeId;
 
 /// A node that has just signed on.
@@ -93,7 +93,7 @@ impl Store {
     ) -> Result<Registered, StoreError> {
         let node = Uuid::now_v7();
         #[cfg(feature = "sqlite")]
-        if self.database_kind() == DatabaseKind::Sqlite {
+        if self.has_one_writer() {
             self.lock_node(node)?;
         }
         let mut transaction = self.begin_write().await?;
