@@ -16,6 +16,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::bus::BusBuilder;
@@ -62,14 +64,18 @@ pub struct App {
 }
 
 /// What an embedder brings.
-#[derive(Debug)]
 struct Parts {
     name: &'static str,
     version: &'static str,
-    compose: fn(BusBuilder) -> BusBuilder,
+    compose: Compose,
+    /// The keys that the host's settings have, as `section.key`.
+    keys: Vec<String>,
     migrations: Vec<&'static MigrationSet>,
     examples: BTreeMap<&'static str, Value>,
 }
+
+/// Adds the host's modules to a bus, as the settings say.
+type Compose = Box<dyn Fn(BusBuilder, &Settings) -> Result<BusBuilder, CliError> + Send + Sync>;
 
 type Running = Pin<Box<dyn Future<Output = Result<(), CliError>>>>;
 
@@ -117,13 +123,20 @@ impl std::fmt::Debug for App {
     }
 }
 
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("name", &self.name).field("keys", &self.keys).finish_non_exhaustive()
+    }
+}
+
 impl App {
     /// Starts an app without modules. `name` is the binary's.
     pub fn new(name: &'static str, version: &'static str) -> Self {
         let parts = Parts {
             name,
             version,
-            compose: |builder| builder,
+            compose: Box::new(|builder, _| Ok(builder)),
+            keys: Vec::new(),
             migrations: Vec::new(),
             examples: BTreeMap::new(),
         };
@@ -132,7 +145,21 @@ impl App {
 
     /// Sets the function that adds the modules and the event types to a bus.
     pub fn compose(mut self, compose: fn(BusBuilder) -> BusBuilder) -> Self {
-        self.parts.compose = compose;
+        self.parts.compose = Box::new(move |builder, _| Ok(compose(builder)));
+        self
+    }
+
+    /// Sets the function that adds the modules and the event types to a bus, by settings of the host's own.
+    ///
+    /// `S` has a field for each section, and each section a field for each key; the defaults, written as
+    /// JSON, say which keys there are. They are read like the bus's own: environment, then `stentor.toml`.
+    pub fn compose_with<S>(mut self, compose: fn(BusBuilder, &S) -> BusBuilder) -> Self
+    where
+        S: Default + Serialize + DeserializeOwned + 'static,
+    {
+        self.parts.keys = settings::keys_of(&S::default());
+        self.parts.compose =
+            Box::new(move |builder, settings| Ok(compose(builder, &settings.of_host::<S>()?)));
         self
     }
 
@@ -191,7 +218,7 @@ impl App {
     fn execute(self, matches: &ArgMatches) -> Result<(), CliError> {
         let globals =
             Globals::from_arg_matches(matches).map_err(|error| CliError::Usage(error.to_string()))?;
-        let settings = Settings::load(globals)?;
+        let settings = Settings::load(globals, &self.parts.keys)?;
         let parser = self.parser();
         let session = Session::new(settings, Arc::new(self.parts));
         let runtime = tokio::runtime::Runtime::new()

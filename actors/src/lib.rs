@@ -5,7 +5,8 @@
 //! ```
 //!
 //! [`events`] is the catalogue, the only words that modules share. Each module
-//! ([`academy`], [`ats`], [`trikala`], [`notifications`]) reacts to events and
+//! (`academy`, `ats`, `companions`, `trikala`, `hr`, `achievements`,
+//! `notifications`, `crm`, `ai`; each a feature of its own) reacts to events and
 //! publishes others; none imports another. [`people`] holds the queries on the
 //! tables that all of them need. [`school`] makes data, [`demo`] shows it all.
 //!
@@ -13,24 +14,40 @@
 //! and published events commit together, and the keys of the tables make a second
 //! effect impossible.
 
+#[cfg(feature = "academy")]
 pub mod academy;
+#[cfg(feature = "achievements")]
+pub mod achievements;
+#[cfg(feature = "ai")]
+pub mod ai;
+#[cfg(feature = "ats")]
 pub mod ats;
 pub mod chain;
+#[cfg(feature = "companions")]
+pub mod companions;
+#[cfg(feature = "crm")]
+pub mod crm;
 pub mod demo;
 pub mod events;
+#[cfg(feature = "hr")]
+pub mod hr;
+#[cfg(feature = "notifications")]
 pub mod notifications;
 pub mod people;
 pub mod school;
+#[cfg(feature = "trikala")]
 pub mod trikala;
 
 mod schema;
+mod settings;
 
 use stentor::BusBuilder;
 
 pub use events::catalogue;
 pub use schema::MIGRATIONS;
+pub use settings::{Settings, Switch};
 
-/// Registers the catalogue, the tables and all modules with a bus.
+/// Registers the catalogue, the tables and all modules with a bus, with their default settings.
 ///
 /// # Examples
 ///
@@ -39,16 +56,52 @@ pub use schema::MIGRATIONS;
 /// # let folder = tempfile::tempdir()?;
 /// # let url = format!("sqlite://{}", folder.path().join("school.db").display());
 /// let bus = stentor_actors::modules(stentor::Bus::builder().database(url)).start().await?;
-/// assert_eq!(bus.handler_count("course.graduated"), 3);
+/// assert!(bus.handler_count("course.graduated") > 0);
 /// # bus.shutdown(std::time::Duration::from_secs(5)).await?;
 /// # Ok(()) }
 /// ```
 pub fn modules(builder: BusBuilder) -> BusBuilder {
-    builder
-        .catalogue(&catalogue())
-        .migrations(&MIGRATIONS)
-        .module(|| academy::Academy)
-        .module(|| ats::Ats)
-        .module(|| trikala::Trikala)
-        .module(|| notifications::Notifications)
+    modules_with(builder, &Settings::default())
+}
+
+/// Registers the catalogue, the tables and the modules that `settings` do not leave out.
+pub fn modules_with(builder: BusBuilder, settings: &Settings) -> BusBuilder {
+    let mut bus = builder.catalogue(&catalogue()).migrations(&MIGRATIONS);
+    #[cfg(feature = "academy")]
+    if settings.academy.enabled {
+        bus = bus.module(|| academy::Academy);
+    }
+    #[cfg(feature = "achievements")]
+    if settings.achievements.enabled {
+        bus = bus.module(|| achievements::Achievements);
+    }
+    #[cfg(feature = "ai")]
+    if settings.ai.enabled {
+        bus = bus.module(|| ai::Ai);
+    }
+    #[cfg(feature = "ats")]
+    if settings.ats.enabled {
+        bus = bus.module(|| ats::Ats);
+    }
+    #[cfg(feature = "companions")]
+    if settings.companions.enabled {
+        bus = bus.module(|| companions::Companions);
+    }
+    #[cfg(feature = "crm")]
+    if settings.crm.enabled {
+        bus = bus.module(|| crm::Crm);
+    }
+    #[cfg(feature = "hr")]
+    if settings.hr.enabled {
+        bus = bus.module(|| hr::Hr);
+    }
+    #[cfg(feature = "notifications")]
+    if settings.notifications.enabled {
+        bus = bus.module(|| notifications::Notifications);
+    }
+    #[cfg(feature = "trikala")]
+    if settings.trikala.enabled {
+        bus = bus.module(|| trikala::Trikala);
+    }
+    bus
 }

@@ -23,7 +23,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let demo = DemoArgs::augment_args(clap::Command::new("demo"))
         .about("Watch the main job with nothing installed: students graduate, and everything follows");
     let app = App::new("stentor", env!("CARGO_PKG_VERSION"))
-        .compose(stentor_actors::modules)
+        .compose_with(stentor_actors::modules_with)
         .migrations(&stentor_actors::MIGRATIONS)
         .examples(examples.into_iter().map(|example| (example.event_type, example.payload)))
         .command(demo, run_demo);

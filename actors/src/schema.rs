@@ -22,5 +22,13 @@ pub static MIGRATIONS: MigrationSet = MigrationSet {
         migration!(2, "academy", "0002_academy.sql"),
         migration!(3, "trikala", "0003_trikala.sql"),
         migration!(4, "notifications", "0004_notifications.sql"),
+        migration!(5, "recruiting", "0005_recruiting.sql"),
+        migration!(6, "productivity", "0006_productivity.sql"),
+        migration!(7, "hr", "0007_hr.sql"),
+        migration!(8, "achievements", "0008_achievements.sql"),
+        migration!(9, "documents", "0009_documents.sql"),
+        migration!(10, "pipeline", "0010_pipeline.sql"),
+        migration!(11, "conversations", "0011_conversations.sql"),
+        migration!(12, "channels", "0012_channels.sql"),
     ],
 };

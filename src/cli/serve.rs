@@ -8,7 +8,7 @@ use crate::store::DatabaseKind;
 pub(super) async fn run(session: &Session) -> Result<(), CliError> {
     // Asked for first, so that a signal during the start is not lost.
     let mut signals = Signals::listen()?;
-    let bus = session.bus().start().await?;
+    let bus = session.bus()?.start().await?;
     let modules = bus.modules().await.map_or(0, |modules| modules.len());
     let database = match bus.client().database_kind() {
         DatabaseKind::Sqlite => "SQLite",

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
+
 use super::settings::Settings;
 use super::{CliError, Format, Output, Parts, logs};
 use crate::bus::{Bus, BusBuilder};
@@ -36,9 +38,13 @@ impl Session {
     }
 
     /// Returns a builder with the embedder's modules and the configured settings.
-    pub fn bus(&self) -> BusBuilder {
+    ///
+    /// # Errors
+    ///
+    /// Fails if a setting of the embedder's has a value of the wrong kind.
+    pub fn bus(&self) -> Result<BusBuilder, CliError> {
         let bus = &self.settings.bus;
-        let mut builder = (self.parts.compose)(Bus::builder()).store(self.store_options());
+        let mut builder = (self.parts.compose)(Bus::builder(), &self.settings)?.store(self.store_options());
         if let Some(lease) = bus.lease {
             builder = builder.lease(lease);
         }
@@ -51,7 +57,16 @@ impl Session {
         if let Some(threads) = bus.threads {
             builder = builder.threads(threads);
         }
-        builder
+        Ok(builder)
+    }
+
+    /// Returns the embedder's own settings, for a command of the embedder's.
+    ///
+    /// # Errors
+    ///
+    /// Fails if one has a value of the wrong kind.
+    pub fn host_settings<S: DeserializeOwned>(&self) -> Result<S, CliError> {
+        self.settings.of_host()
     }
 
     /// Opens the database beside whatever runs on it.
@@ -70,7 +85,7 @@ impl Session {
 
     /// Returns the event types that this build knows.
     pub(super) fn catalogue(&self) -> Result<Catalogue, CliError> {
-        self.bus().known_types().map_err(|error| CliError::Failed(error.to_string()))
+        self.bus()?.known_types().map_err(|error| CliError::Failed(error.to_string()))
     }
 
     pub(super) fn migrations(&self) -> &[&'static MigrationSet] {

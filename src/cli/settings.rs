@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 use config::{Config, ConfigError, Environment, File, FileFormat, Source};
-use serde::{Deserialize, Deserializer};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::{CliError, Format, when};
 
@@ -63,6 +65,8 @@ pub(super) struct Settings {
     pub(super) quiet: bool,
     /// The database of the flag alone.
     pub(super) database_flag: Option<String>,
+    /// All sources as one, for the sections of the host.
+    all: Config,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -127,10 +131,11 @@ fn length_of_time<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Duratio
 }
 
 impl Settings {
-    /// Reads all sources.
-    pub(super) fn load(globals: Globals) -> Result<Self, CliError> {
+    /// Reads all sources. `host_keys` may be set besides the bus's own.
+    pub(super) fn load(globals: Globals, host_keys: &[String]) -> Result<Self, CliError> {
         let environment = environment(globals.env_file.as_deref())?;
-        let document = read(globals.config.as_deref(), environment, globals.database.as_deref())?;
+        let all = read(globals.config.as_deref(), environment, globals.database.as_deref(), host_keys)?;
+        let document: Document = parse(&all)?;
         let format = match (globals.output, document.output.format) {
             (Some(format), _) => format,
             (None, Some(name)) => clap::ValueEnum::from_str(&name, false).map_err(|_| {
@@ -152,8 +157,24 @@ impl Settings {
             log_level: flag_level.map(str::to_owned).or(document.log.level),
             quiet: globals.quiet,
             database_flag: globals.database,
+            all,
         })
     }
+
+    /// Returns what the host wants to know.
+    pub(super) fn of_host<S: DeserializeOwned>(&self) -> Result<S, CliError> {
+        parse(&self.all)
+    }
+}
+
+/// Returns the keys of the host's settings, as `section.key`.
+pub(super) fn keys_of(defaults: &impl Serialize) -> Vec<String> {
+    let Ok(Value::Object(sections)) = serde_json::to_value(defaults) else { return Vec::new() };
+    let keys = |(section, content): (String, Value)| match content {
+        Value::Object(keys) => keys.into_iter().map(|(key, _)| format!("{section}.{key}")).collect(),
+        _ => vec![section],
+    };
+    sections.into_iter().flat_map(keys).collect()
 }
 
 /// Returns the environment: the process's own variables over those of a file.
@@ -177,8 +198,8 @@ fn read(
     file: Option<&Path>,
     mut environment: HashMap<String, String>,
     database: Option<&str>,
-) -> Result<Document, CliError> {
-    let wrong = |error: ConfigError| CliError::Usage(format!("configuration: {error}"));
+    host_keys: &[String],
+) -> Result<Config, CliError> {
     let named =
         File::from(file.unwrap_or(Path::new(DEFAULT_FILE))).format(FileFormat::Toml).required(file.is_some());
     let url = environment.get("DATABASE_URL").filter(|url| !url.is_empty()).cloned();
@@ -189,9 +210,10 @@ fn read(
         .ignore_empty(true)
         .source(Some(environment));
     let file_alone = Config::builder().add_source(named).build().map_err(wrong)?;
-    refuse_unknown(&file_alone, file.unwrap_or(Path::new(DEFAULT_FILE)).display().to_string().as_str())?;
+    let file_name = file.unwrap_or(Path::new(DEFAULT_FILE)).display().to_string();
+    refuse_unknown(&file_alone, host_keys, &file_name)?;
     let variables_alone = Config::builder().add_source(variables.clone()).build().map_err(wrong)?;
-    refuse_unknown(&variables_alone, "the environment (STENTOR_SECTION__KEY)")?;
+    refuse_unknown(&variables_alone, host_keys, "the environment (STENTOR_SECTION__KEY)")?;
     let mut all = Config::builder().add_source(file_alone);
     if let Some(url) = url {
         all = all.set_override("database.url", url).map_err(wrong)?;
@@ -201,18 +223,28 @@ fn read(
     for url in [specific, database.map(str::to_owned)].into_iter().flatten() {
         all = all.set_override("database.url", url).map_err(wrong)?;
     }
-    all.add_source(variables).build().and_then(Config::try_deserialize).map_err(wrong)
+    all.add_source(variables).build().map_err(wrong)
 }
 
-fn refuse_unknown(config: &Config, place: &str) -> Result<(), CliError> {
-    let sections = config.collect().map_err(|error| CliError::Usage(format!("configuration: {error}")))?;
+#[allow(clippy::needless_pass_by_value, reason = "handed to map_err")]
+fn wrong(error: ConfigError) -> CliError {
+    CliError::Usage(format!("configuration: {error}"))
+}
+
+fn parse<S: DeserializeOwned>(all: &Config) -> Result<S, CliError> {
+    all.clone().try_deserialize().map_err(wrong)
+}
+
+fn refuse_unknown(config: &Config, host_keys: &[String], place: &str) -> Result<(), CliError> {
+    let known: Vec<&str> = KEYS.into_iter().chain(host_keys.iter().map(String::as_str)).collect();
+    let sections = config.collect().map_err(wrong)?;
     for (section, value) in sections {
         let names = match value.into_table() {
             Ok(table) => table.into_keys().map(|key| format!("{section}.{key}")).collect(),
             Err(_) => vec![section],
         };
-        if let Some(unknown) = names.iter().find(|name| !KEYS.contains(&name.as_str())) {
-            let known = KEYS.join(", ");
+        if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
+            let known = known.join(", ");
             return Err(CliError::Usage(format!("unknown key {unknown:?} in {place}; known are {known}")));
         }
     }
@@ -224,7 +256,7 @@ mod tests {
     use std::collections::HashMap;
     use std::fs;
 
-    use super::{CliError, Document, read};
+    use super::{CliError, Document, parse, read};
 
     fn read_with(file: &str, variables: &[(&str, &str)], flag: Option<&str>) -> Result<Document, CliError> {
         let folder = tempfile::tempdir().unwrap();
@@ -232,7 +264,8 @@ mod tests {
         fs::write(&path, file).unwrap();
         let variables: HashMap<_, _> =
             variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        read(Some(&path), variables, flag)
+        let all = read(Some(&path), variables, flag, &["host.colour".to_owned()])?;
+        parse(&all)
     }
 
     #[test]
@@ -270,6 +303,12 @@ mod tests {
         assert!(error.to_string().contains("threads"), "{error}");
         let error = read_with("[bus]\nlease = '20'", &[], None).unwrap_err();
         assert!(error.to_string().contains("30s, 15m"), "{error}");
+    }
+
+    #[test]
+    fn keys_of_the_host_are_known() {
+        assert!(read_with("[host]\ncolour = 'red'", &[("STENTOR_HOST__COLOUR", "blue")], None).is_ok());
+        assert!(read_with("[host]\nsize = 1", &[], None).is_err());
     }
 
     #[test]

@@ -1,0 +1,41 @@
+//! What a configuration may say about the modules: one section each.
+
+use serde::{Deserialize, Serialize};
+
+/// The settings of all modules; a section that is missing has its defaults.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// `[academy]`
+    pub academy: Switch,
+    /// `[achievements]`
+    pub achievements: Switch,
+    /// `[ai]`
+    pub ai: Switch,
+    /// `[ats]`
+    pub ats: Switch,
+    /// `[companions]`
+    pub companions: Switch,
+    /// `[crm]`
+    pub crm: Switch,
+    /// `[hr]`
+    pub hr: Switch,
+    /// `[notifications]`
+    pub notifications: Switch,
+    /// `[trikala]`
+    pub trikala: Switch,
+}
+
+/// The section of a module that can only be left out.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Switch {
+    /// Whether the module runs. Default true.
+    pub enabled: bool,
+}
+
+impl Default for Switch {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}

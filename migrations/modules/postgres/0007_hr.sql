@@ -1,0 +1,1 @@
+-- Employees' leave, hours, expenses and onboarding.

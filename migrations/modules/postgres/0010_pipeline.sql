@@ -1,0 +1,1 @@
+-- Leads, and who follows them up.

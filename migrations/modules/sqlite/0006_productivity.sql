@@ -1,0 +1,1 @@
+-- Consultants at clients, and the goals of pods.

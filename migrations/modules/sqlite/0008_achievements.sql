@@ -1,0 +1,1 @@
+-- Experience points and achievements.

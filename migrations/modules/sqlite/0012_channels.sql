@@ -1,0 +1,1 @@
+-- How people want to be told.
