@@ -36,7 +36,7 @@ pub use sql::{Column, Row, Value};
 pub use transaction::Transaction;
 
 pub(crate) use claims::{ClaimBatch, Poll};
-pub(crate) use commit::{Commit, CommitDone, CommitError, Duplicate};
+pub(crate) use commit::{Commit, CommitDone, CommitError, Duplicate, Spill};
 pub(crate) use migrations::BUS as BUS_MIGRATIONS;
 pub(crate) use nodes::{Heartbeat, Registered};
 pub(crate) use outbox::insert_unrouted;

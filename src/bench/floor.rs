@@ -10,7 +10,7 @@ use super::fan_out::{Measured, nanos};
 use super::{BenchError, FanOutOptions};
 use crate::delivery::{Routed, Settlement};
 use crate::publication::Publication;
-use crate::store::{Commit, CommitError, Store};
+use crate::store::{Commit, CommitError, Spill, Store};
 use crate::{Bus, DatabaseKind};
 
 /// The fastest that the bare statements were.
@@ -105,7 +105,8 @@ async fn commit(
     events: &[Routed],
     settlement: &Settlement,
 ) -> Result<(), BenchError> {
-    let commit = Commit { node, events, owned: vec![true; events.len()], spilled: &[], settlement };
+    let commit =
+        Commit { node, events, owned: vec![true; events.len()], spill: Spill::default(), settlement };
     match store.commit(commit).await {
         Ok(_) => Ok(()),
         Err(CommitError::Store(error)) => Err(error.into()),

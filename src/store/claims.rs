@@ -105,11 +105,16 @@ pub(super) static POLL: Statement = Statement::new(
      FROM modules m WHERE m.name {inT $1}",
 );
 
-/// Nodes rarely have events that were adopted often: found by their rows, among those that are due.
+/// Events that were adopted too often are rare, and have an index of their own: what is due may be a million rows.
+/// The number is [`ADOPTIONS_BEFORE_ALONE`], written out as the index's own.
 pub(super) static ALONE: Statement = Statement::new(
-    "SELECT DISTINCT d.module FROM system_events e JOIN event_deliveries d ON d.event_id = e.id
-     WHERE e.adoptions >= $2 AND d.module {inT $1} AND d.state = 'pending' AND d.owner IS NULL AND d.available_at <= {now}",
+    "WITH few AS MATERIALIZED (
+         SELECT id FROM system_events {sqlite:INDEXED BY system_events_alone} WHERE adoptions >= 3)
+     SELECT DISTINCT d.module FROM few CROSS JOIN event_deliveries d
+     WHERE d.event_id = few.id AND d.module {inT $1} AND d.state = 'pending' AND d.owner IS NULL AND d.available_at <= {now}",
 );
+
+const _: () = assert!(ADOPTIONS_BEFORE_ALONE == 3, "the statement above and the index say 3");
 
 impl Store {
     /// Claims rows of one module.
@@ -149,7 +154,7 @@ impl Store {
             }
         }
         if !poll.due.is_empty() {
-            let rows = connection.fetch(&ALONE, crate::args![names, ADOPTIONS_BEFORE_ALONE]).await?;
+            let rows = connection.fetch(&ALONE, crate::args![names]).await?;
             for row in rows {
                 poll.alone.push(row.get::<String>("module")?.into());
             }

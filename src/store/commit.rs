@@ -6,17 +6,20 @@ use uuid::Uuid;
 use super::connection::Connection;
 use super::sql::{Row, Statement};
 use super::{DatabaseKind, Store, StoreError, Transaction};
-use crate::delivery::{NodeId, Routed, Settlement, SpilledRow};
+use crate::delivery::{NodeId, Routed, Settlement};
 use crate::ledger::Admission;
 
 mod encode;
+pub(super) mod spill;
+
+pub(crate) use spill::Spill;
 
 /// What is to be committed.
 pub(crate) struct Commit<'a> {
     pub(crate) node: NodeId,
     pub(crate) events: &'a [Routed],
     pub(crate) owned: Vec<bool>,
-    pub(crate) spilled: &'a [SpilledRow],
+    pub(crate) spill: Spill<'a>,
     pub(crate) settlement: &'a Settlement,
 }
 
@@ -69,9 +72,9 @@ macro_rules! insert_events_on_sqlite {
 pub(super) static INSERT_FEW: Statement =
     Statement::new(concat!(insert_events_on_sqlite!(), "{sqlite: RETURNING seq AS last_seq, created_at}"));
 
-pub(super) static INSERT_EVENTS: Statement = Statement::new(concat!(
-    insert_events_on_sqlite!(),
-    "{postgres:WITH new AS (
+macro_rules! insert_events_on_postgres {
+    () => {
+        "{postgres:WITH new AS (
       INSERT INTO system_events (id, type, payload, schema_version, route_id, owner, created_by, ip_address,
             user_agent, correlation_id, causation_id, ordering_key, trace_context)
       SELECT id, type, payload::jsonb, version, route, CASE WHEN owned THEN $14::uuid END, created_by, ip::inet, agent,
@@ -79,7 +82,24 @@ pub(super) static INSERT_EVENTS: Statement = Statement::new(concat!(
       FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bool[], $7::uuid[], $8::text[],
                   $9::text[], $10::uuid[], $11::uuid[], $12::text[], $13::text[])
            AS t (id, type, payload, version, route, owned, created_by, ip, agent, correlation, causation, key, trace)
-      RETURNING seq)
+      RETURNING id, seq, ordering_key)}"
+    };
+}
+
+pub(super) static INSERT_EVENTS: Statement = Statement::new(concat!(
+    insert_events_on_sqlite!(),
+    insert_events_on_postgres!(),
+    "{postgres: SELECT min(seq) AS first_seq, max(seq) AS last_seq, now() AS created_at FROM new}",
+));
+
+/// Events that some modules get from the store, all of them: their rows are made from what has just been inserted.
+#[cfg(feature = "postgres")]
+pub(super) static INSERT_EVENTS_AND_ROWS: Statement = Statement::new(concat!(
+    insert_events_on_postgres!(),
+    "{postgres:, spilled AS (
+      INSERT INTO event_deliveries (event_id, module, state, available_at, seq, ordering_key)
+      SELECT new.id, m.module, 'pending', now(), new.seq, new.ordering_key
+      FROM unnest($15::text[]) AS m (module) CROSS JOIN new)
       SELECT min(seq) AS first_seq, max(seq) AS last_seq, now() AS created_at FROM new}",
 ));
 
@@ -90,14 +110,6 @@ pub(super) static INSERTED: Statement = Statement::new(
 
 pub(super) static COMPLETE: Statement = Statement::new(
     "UPDATE system_events SET processed_at = {now}, owner = NULL WHERE id {in $1} AND owner = $2",
-);
-
-pub(super) static SPILL: Statement = Statement::new(
-    "INSERT INTO event_deliveries (event_id, module, state, available_at, seq, ordering_key)
-     SELECT e.id, r.module, 'pending', {now}, e.seq, e.ordering_key
-     FROM {rows $1 AS r(event_id uuid, module text)}
-     JOIN system_events e ON e.id = r.event_id
-     ON CONFLICT (event_id, module) DO NOTHING",
 );
 
 pub(super) static STORED: Statement = Statement::new(
@@ -111,7 +123,9 @@ impl<'a> Commit<'a> {
             node,
             events: admission.map_or(&[], |admission| &admission.events),
             owned: admission.map(Admission::owned).unwrap_or_default(),
-            spilled: admission.map_or(&[], |admission| &admission.spilled),
+            spill: admission
+                .map(|admission| Spill::new(admission.events.len(), &admission.spilled))
+                .unwrap_or_default(),
             settlement,
         }
     }
@@ -121,7 +135,7 @@ impl<'a> Commit<'a> {
         let settlement = self.settlement;
         let parts = [
             !self.events.is_empty(),
-            !self.spilled.is_empty(),
+            !self.spill.is_empty(),
             !settlement.completed.is_empty(),
             !settlement.rows.is_empty(),
             !settlement.changes.is_empty(),
@@ -140,7 +154,7 @@ impl<'a> Commit<'a> {
         let parts = [!self.events.is_empty(), !settlement.completed.is_empty()];
         let rows =
             settlement.rows.is_empty() && settlement.changes.is_empty() && settlement.released.is_empty();
-        rows && self.spilled.is_empty() && parts.iter().filter(|part| **part).count() == 1
+        rows && self.spill.is_empty() && parts.iter().filter(|part| **part).count() == 1
     }
 }
 
@@ -184,10 +198,7 @@ impl Store {
         commit: &Commit<'_>,
     ) -> Result<CommitDone, StoreError> {
         let mut done = write_events_and_completed(transaction.inner()?, commit).await?;
-        if !commit.spilled.is_empty() {
-            let rows = spilled_rows(commit.events, commit.spilled);
-            transaction.run(&SPILL, crate::args![rows]).await?;
-        }
+        commit.spill.write(transaction, commit.events, &done).await?;
         done.finished = self.settle_rows(transaction, commit.node, commit.settlement).await?;
         Ok(done)
     }
@@ -258,7 +269,9 @@ async fn insert(
         }
         #[cfg(feature = "postgres")]
         Connection::Postgres(native) => {
-            let text = INSERT_EVENTS.text(DatabaseKind::Postgres);
+            let spills = !commit.spill.all.is_empty();
+            let statement = if spills { &INSERT_EVENTS_AND_ROWS } else { &INSERT_EVENTS };
+            let text = statement.text(DatabaseKind::Postgres);
             let query = sqlx::query_with(text, encode::columns(commit)?);
             let rows = query.fetch_all(&mut **native).await?;
             rows.into_iter().map(|row| super::Row(super::sql::NativeRow::Postgres(row))).collect()
@@ -277,12 +290,4 @@ async fn insert(
         }
     };
     Ok(())
-}
-
-fn spilled_rows(events: &[Routed], spilled: &[SpilledRow]) -> serde_json::Value {
-    let row = |row: &SpilledRow| {
-        let id = events[row.event_index as usize].envelope.id.simple().to_string();
-        serde_json::json!({ "event_id": id, "module": &*row.module })
-    };
-    spilled.iter().map(row).collect()
 }

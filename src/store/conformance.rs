@@ -97,6 +97,7 @@ on_both_databases!(
     a_newer_schema_is_refused,
     a_hosts_own_migrations_do_not_collide,
     a_stored_event_never_changes,
+    what_retention_deletes_takes_its_deliveries_along,
     a_plain_insert_is_routed_to_every_subscriber,
     a_dropped_transaction_leaves_nothing_open,
     a_claim_that_was_lost_changes_nothing,
@@ -124,7 +125,9 @@ const STATEMENTS: &[&Statement] = &[
     &commit::INSERT_EVENTS,
     &commit::INSERTED,
     &commit::COMPLETE,
-    &commit::SPILL,
+    &commit::INSERT_EVENTS_AND_ROWS,
+    &commit::spill::SPILL,
+    &commit::spill::SPILL_ALL,
     &commit::STORED,
     &modules::PAUSE,
     &modules::RESUME,
@@ -161,6 +164,8 @@ const STATEMENTS: &[&Statement] = &[
     &rows::CHANGE_ROWS,
     &rows::LOCK_EVENTS,
     &rows::FINISH,
+    &rows::RELEASE,
+    &rows::FINISH_RELEASED,
     &rows::RECEIPT_LIVE,
     &rows::RECEIPT_CLAIMED,
     &routes::ROUTED_TYPES,
@@ -172,9 +177,16 @@ async fn every_statement_prepares(world: &World) {
     let kind = world.store.database_kind();
     let mut refused = Vec::new();
     for statement in STATEMENTS.iter().copied() {
-        // SQLite has its own ways to tell what was inserted.
-        let for_sqlite = [&raw const commit::INSERTED, &raw const commit::INSERT_FEW];
-        if kind == DatabaseKind::Postgres && for_sqlite.contains(&std::ptr::from_ref(statement)) {
+        // Each has its own ways to tell what was inserted.
+        let for_others: &[*const Statement] = match kind {
+            DatabaseKind::Postgres => &[
+                &raw const commit::INSERTED,
+                &raw const commit::INSERT_FEW,
+                &raw const commit::spill::SPILL_ALL,
+            ],
+            DatabaseKind::Sqlite => &[&raw const commit::INSERT_EVENTS_AND_ROWS],
+        };
+        if for_others.contains(&std::ptr::from_ref(statement)) {
             continue;
         }
         let text = statement.text(kind);
@@ -201,8 +213,10 @@ async fn every_statement_prepares(world: &World) {
 #[test]
 fn the_list_of_statements_is_complete() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
-    let declared: usize = std::fs::read_dir(folder)
-        .unwrap()
+    let files = [folder.clone(), folder.join("commit")].map(|folder| std::fs::read_dir(folder).unwrap());
+    let declared: usize = files
+        .into_iter()
+        .flatten()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.is_file() && !path.ends_with("conformance.rs"))
         .map(|path| std::fs::read_to_string(path).unwrap())
@@ -217,7 +231,7 @@ async fn a_newer_schema_is_refused(world: &World) {
         .await
         .unwrap();
     let error = world.store.migrate().await.unwrap_err();
-    assert!(matches!(error, StoreError::SchemaNewer { found: 99, known: 1 }), "{error}");
+    assert!(matches!(error, StoreError::SchemaNewer { found: 99, known: 2 }), "{error}");
     assert!(error.to_string().contains("deploy the newer build"));
 }
 
@@ -254,6 +268,16 @@ async fn a_stored_event_never_changes(world: &World) {
     }
     let malformed = "INSERT INTO system_events (type, payload) VALUES ('Nonsense', '{}')";
     assert!(world.run(malformed, Vec::new()).await.is_err());
+}
+
+async fn what_retention_deletes_takes_its_deliveries_along(world: &World) {
+    world.store.subscribe("ats", &["test.happened"]).await.unwrap();
+    let gone = plain_event(world, "test.happened").await;
+    plain_event(world, "test.happened").await;
+    world.store.route_unrouted(10).await.unwrap();
+    world.run("DELETE FROM system_events WHERE id = $1", crate::args![gone]).await.unwrap();
+    assert_eq!(world.count("SELECT count(*) AS n FROM system_events").await, 1);
+    assert_eq!(world.count("SELECT count(*) AS n FROM event_deliveries").await, 1);
 }
 
 async fn a_plain_insert_is_routed_to_every_subscriber(world: &World) {

@@ -54,12 +54,20 @@ pub struct MigrationStatus {
 /// The bus's own schema.
 pub(crate) const BUS: MigrationSet = MigrationSet {
     table: "_stentor_migrations",
-    migrations: &[Migration {
-        version: 1,
-        name: "bus",
-        sqlite: include_str!("../../migrations/bus/sqlite/0001_bus.sql"),
-        postgres: include_str!("../../migrations/bus/postgres/0001_bus.sql"),
-    }],
+    migrations: &[
+        Migration {
+            version: 1,
+            name: "bus",
+            sqlite: include_str!("../../migrations/bus/sqlite/0001_bus.sql"),
+            postgres: include_str!("../../migrations/bus/postgres/0001_bus.sql"),
+        },
+        Migration {
+            version: 2,
+            name: "cheap_rows",
+            sqlite: include_str!("../../migrations/bus/sqlite/0002_cheap_rows.sql"),
+            postgres: include_str!("../../migrations/bus/postgres/0002_cheap_rows.sql"),
+        },
+    ],
 };
 
 /// Serialises migrations of several processes on PostgreSQL: "stentor" as a number.

@@ -30,12 +30,13 @@ pub(super) static REPLAYABLE: Statement = Statement::new(
      ORDER BY e.seq",
 );
 
+/// The events are locked, so that retention does not delete them under their new rows.
 pub(super) static REPLAY: Statement = Statement::new(
     "INSERT INTO event_deliveries (event_id, module, state, available_at, seq, ordering_key, errors)
      SELECT e.id, $2, 'pending', {now}, e.seq, e.ordering_key,
             {sqlite:json_array(json_set($3, '$.at', {now}))}
             {postgres:jsonb_build_array(jsonb_set($3::jsonb, '{at}', to_jsonb(now())))}
-     FROM system_events e WHERE e.id {in $1}
+     FROM system_events e WHERE e.id {in $1} {postgres:FOR KEY SHARE}
      ON CONFLICT (event_id, module) DO UPDATE SET
          state = 'pending', attempts = 0, available_at = {now}, owner = NULL, updated_at = {now},
          errors = {sqlite:json_insert(event_deliveries.errors, '$[#]', json_extract(excluded.errors, '$[0]'))}

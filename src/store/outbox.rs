@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::commit::{Commit, CommitError};
+use super::commit::{Commit, CommitError, Spill};
 use super::sql::Statement;
 use super::{DatabaseKind, Store, StoreError};
 use crate::delivery::{Routed, Settlement};
@@ -78,7 +78,7 @@ impl Store {
             node: Uuid::nil(),
             events,
             owned: vec![false; events.len()],
-            spilled: &[],
+            spill: Spill::default(),
             settlement: &settlement,
         };
         self.commit(commit).await?;

@@ -27,9 +27,13 @@ pub(super) async fn open(options: &StoreOptions) -> Result<Pools, StoreError> {
             .acquire_timeout(ACQUIRE_TIMEOUT)
     };
     // Arrays of a thousand values are costly to plan for, and the plan is always the same: commits
-    // find rows by their keys. A plan that is made while the tables are small must not scan them for ever.
-    let committing =
-        connect.clone().options([("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off")]);
+    // find rows by their keys. A plan that is made while the tables are small must not scan them for ever;
+    // one without a bitmap locks events in the order of their ids, as everybody does.
+    let committing = connect.clone().options([
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("enable_bitmapscan", "off"),
+    ]);
     let commits = pool(COMMITS_MAX).connect_with(committing).await.map_err(unreachable)?;
     Ok(Pools {
         commits: Pool::Postgres(commits),

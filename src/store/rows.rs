@@ -54,14 +54,30 @@ pub(super) static CHANGE_ROWS: Statement = Statement::new(
 pub(super) static LOCK_EVENTS: Statement =
     Statement::new("SELECT id FROM system_events WHERE id {in $1} ORDER BY id {lock}");
 
-/// Lets go of events, and finishes those that nobody owns and nobody owes.
+/// Lets go of events that went well. It locks each row, so that the next statement may look.
+pub(super) static RELEASE: Statement =
+    Statement::new("UPDATE system_events SET owner = NULL WHERE id {in $1} AND owner = $2");
+
+/// Finishes those that nobody owes any more: what had become rows was acknowledged meanwhile.
+/// The state is counted, not sought: a plan that is made while there are few rows must find them by their key,
+/// neither by joining all of them nor by walking the index of what is pending.
+pub(super) static FINISH_RELEASED: Statement = Statement::new(
+    "UPDATE system_events SET processed_at = {now}
+     WHERE id {in $1} AND owner IS NULL AND processed_at IS NULL
+       AND (SELECT COUNT(CASE WHEN d.state = 'pending' THEN 1 END) FROM event_deliveries d
+            WHERE d.event_id = system_events.id) = 0
+     RETURNING id",
+);
+
+/// Lets go of events of which something failed, and finishes those that nobody owns and nobody owes.
 pub(super) static FINISH: Statement = Statement::new(
     "UPDATE system_events SET
          owner = CASE WHEN owner = $2 AND r.released THEN NULL ELSE owner END,
          processed_at = CASE
              WHEN processed_at IS NOT NULL THEN processed_at
              WHEN owner IS NOT NULL AND NOT (owner = $2 AND r.released) THEN NULL
-             WHEN EXISTS (SELECT 1 FROM event_deliveries d WHERE d.event_id = system_events.id AND d.state = 'pending') THEN NULL
+             WHEN (SELECT COUNT(CASE WHEN d.state = 'pending' THEN 1 END) FROM event_deliveries d
+                   WHERE d.event_id = system_events.id) > 0 THEN NULL
              ELSE {now} END,
          error = (SELECT {sqlite:d.errors ->> '$[#-1].message'}{postgres:d.errors -> -1 ->> 'message'}
                   FROM event_deliveries d
@@ -127,8 +143,17 @@ impl Store {
         let failed = settlement.rows.iter().filter(|row| row.failure.is_some()).map(|row| row.event_id);
         let changed = settlement.changes.iter().map(|change| change.event_id);
         let mut touched: BTreeMap<Uuid, bool> = changed.chain(failed).map(|id| (id, false)).collect();
-        touched.extend(settlement.released.iter().map(|id| (*id, true)));
-        self.finish_and_release(transaction, node, &touched).await
+        let mut released = settlement.released.clone();
+        // What was touched anyway is let go of by the statement that looks for errors too.
+        released.retain(|id| touched.get_mut(id).map(|released| *released = true).is_none());
+        let mut finished = self.finish_and_release(transaction, node, &touched).await?;
+        if !released.is_empty() {
+            transaction.run(&RELEASE, crate::args![released.clone(), node]).await?;
+            for row in transaction.query(&FINISH_RELEASED, crate::args![released]).await? {
+                finished.push(row.get("id")?);
+            }
+        }
+        Ok(finished)
     }
 
     /// Finishes those of `ids` that nobody owns and nobody owes.

@@ -38,9 +38,9 @@ pub(super) async fn open(options: &StoreOptions) -> Result<Pools, StoreError> {
             .acquire_timeout(Duration::from_mins(1))
     };
     let writer = pool(1).connect_with(connect.clone()).await.map_err(unreachable)?;
-    let reads = pool(options.read_connections)
-        .min_connections(0)
-        .connect_lazy_with(connect.create_if_missing(false).pragma("query_only", "on"));
+    let reads = pool(options.read_connections).min_connections(0).connect_lazy_with(
+        connect.create_if_missing(false).pragma("query_only", "on").pragma("cache_size", "-2048"),
+    );
     let writer = Pool::Sqlite(writer);
     Ok(Pools {
         commits: writer.clone(),

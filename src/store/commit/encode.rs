@@ -100,7 +100,11 @@ pub(super) fn columns(commit: &Commit<'_>) -> Result<sqlx::postgres::PgArguments
         arguments.add(unless_null(metadata().map(|data| data.causation_id)))?;
         arguments.add(unless_null(metadata().map(|data| data.ordering_key.as_deref())))?;
         arguments.add(unless_null(metadata().map(|data| data.trace_context.as_deref())))?;
-        arguments.add(commit.node)
+        arguments.add(commit.node)?;
+        if !commit.spill.all.is_empty() {
+            arguments.add(&commit.spill.all)?;
+        }
+        Ok(())
     };
     bind().map_err(sqlx::Error::Encode)?;
     Ok(arguments)

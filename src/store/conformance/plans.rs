@@ -85,4 +85,9 @@ async fn every_question_is_answered_by_an_index(world: &World) {
             assert!(!scans_a_table, "{question} scans a table:\n{plan}");
         }
     }
+    let alone = plan(world, &claims::ALONE, crate::args![vec!["module-4".to_owned()]]).await;
+    assert!(
+        alone.contains("system_events_alone"),
+        "a look for the few walks through all that waits:\n{alone}"
+    );
 }
