@@ -29,6 +29,8 @@ pub struct Context<'a> {
     /// When the delivery fails by timeout at the latest; an open transaction may bring it forward.
     pub(crate) deadline: &'a Cell<Option<Instant>>,
     pub(crate) transaction: Option<Transaction>,
+    /// The transaction of earlier deliveries, not yet committed: this one joins it if it opens one.
+    pub(crate) shared: Option<Transaction>,
     pub(crate) emitted: Vec<Submission>,
 }
 
@@ -67,6 +69,9 @@ impl Context<'_> {
     ///
     /// Fails if the database cannot open a transaction; with `?` the delivery is tried again.
     pub async fn transaction(&mut self) -> Result<&mut Transaction, StoreError> {
+        if self.transaction.is_none() {
+            self.transaction = self.shared.take();
+        }
         if self.transaction.is_none() {
             let transaction = self.services.store.begin_delivery().await?;
             if self.database() == DatabaseKind::Sqlite {

@@ -40,7 +40,7 @@ pub(crate) use commit::{Commit, CommitDone, CommitError, Duplicate, Spill};
 pub(crate) use migrations::BUS as BUS_MIGRATIONS;
 pub(crate) use nodes::{Heartbeat, Registered};
 pub(crate) use outbox::insert_unrouted;
-pub(crate) use rows::Receipt;
+pub(crate) use rows::Receipts;
 
 use connection::{Connection, Pool};
 

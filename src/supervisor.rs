@@ -96,6 +96,7 @@ impl Supervisor {
             name: Arc::clone(&definition.name),
             services: Arc::clone(&self.services),
             timeout: definition.options.timeout,
+            sharing: definition.options.sharing(),
             ordered: definition.options.order != crate::delivery::KeyOrder::Unordered,
             limiter: definition.limiter.clone(),
             marker: Arc::clone(&marker),

@@ -18,6 +18,7 @@ use crate::services::Services;
 pub(crate) mod commit;
 pub(crate) mod guard;
 pub(crate) mod run;
+mod shared;
 
 use guard::{Marker, caught};
 use run::{Limiter, Run, RunFuture, Tally};
@@ -31,6 +32,8 @@ pub(crate) struct Host {
     pub(crate) name: Arc<str>,
     pub(crate) services: Arc<Services>,
     pub(crate) timeout: Duration,
+    /// Deliveries that may share a transaction.
+    pub(crate) sharing: u32,
     pub(crate) ordered: bool,
     pub(crate) limiter: Option<Limiter>,
     pub(crate) marker: Arc<Marker>,
@@ -82,7 +85,7 @@ impl<M: Module> Hosted for HostedModule<M> {
     ) -> Option<RunFuture<'a>> {
         let event_type = &*segment.events.first()?.event_type;
         let handler = self.handlers.iter().find(|handler| handler.info.event_type == event_type)?;
-        let run = Run { host, segment, info: handler.info, tally, next: segment.from };
+        let run = Run::new(host, segment, handler.info, tally);
         Some((handler.run)(&mut self.module, run))
     }
 }

@@ -18,6 +18,7 @@ pub struct ModuleOptions {
     pub(crate) capacity: u32,
     pub(crate) capacity_bytes: usize,
     pub(crate) own_thread: bool,
+    pub(crate) deliveries_per_transaction: u32,
 }
 
 /// An option of a module is out of bounds.
@@ -42,6 +43,7 @@ impl Default for ModuleOptions {
             capacity: 16_384,
             capacity_bytes: 16 * 1024 * 1024,
             own_thread: false,
+            deliveries_per_transaction: 1,
         }
     }
 }
@@ -124,6 +126,27 @@ impl ModuleOptions {
         self
     }
 
+    /// Lets a worker commit up to so many deliveries of one type in one transaction, while more of them wait.
+    ///
+    /// Default 1; 1 to 256. A commit waits for the disk, so this is what bounds how many
+    /// transactional deliveries a worker makes a second. If anything goes wrong in a shared
+    /// transaction, all of it is undone and each of its deliveries runs again in one of its own, under
+    /// the same attempt: only the one that fails then is a failure. So a handler may be called twice,
+    /// and must do nothing but write through [`Context::transaction`](crate::Context::transaction) and
+    /// publish through [`Context::publish`](crate::Context::publish): nothing slow, and nothing that
+    /// waits for the bus. Has no effect on a module with an ordering key or a rate limit.
+    #[must_use]
+    pub fn deliveries_per_transaction(mut self, deliveries: u32) -> Self {
+        self.deliveries_per_transaction = deliveries;
+        self
+    }
+
+    /// Returns how many deliveries share a transaction, all options considered.
+    pub(crate) fn sharing(&self) -> u32 {
+        let alone = self.order != KeyOrder::Unordered || self.rate_limit.is_some();
+        if alone { 1 } else { self.deliveries_per_transaction }
+    }
+
     pub(crate) fn check(&self, module: &str) -> Result<(), InvalidOptions> {
         let refuse = |option, value: String, allowed| {
             Err(InvalidOptions { module: module.to_owned(), option, value, allowed })
@@ -136,6 +159,10 @@ impl ModuleOptions {
         }
         if self.rate_limit == Some(0) {
             return refuse("rate_limit", "0".to_owned(), "at least 1");
+        }
+        if !(1..=256).contains(&self.deliveries_per_transaction) {
+            let value = self.deliveries_per_transaction.to_string();
+            return refuse("deliveries_per_transaction", value, "1 to 256");
         }
         if !(1..=1_048_576).contains(&self.capacity) {
             return refuse("capacity", self.capacity.to_string(), "1 to 1,048,576");

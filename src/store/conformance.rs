@@ -166,8 +166,8 @@ const STATEMENTS: &[&Statement] = &[
     &rows::FINISH,
     &rows::RELEASE,
     &rows::FINISH_RELEASED,
-    &rows::RECEIPT_LIVE,
-    &rows::RECEIPT_CLAIMED,
+    &rows::RECEIPTS_LIVE,
+    &rows::RECEIPTS_CLAIMED,
     &routes::ROUTED_TYPES,
     &routes::ADD_ROUTE,
     &routes::FIND_ROUTE,
@@ -329,13 +329,14 @@ async fn a_claim_that_was_lost_changes_nothing(world: &World) {
     world.run("UPDATE event_deliveries SET owner = NULL", Vec::new()).await.unwrap();
     let again = world.store.claim(quick, &claim_of("ats")).await.unwrap();
     assert_eq!(again.rows[0].attempt, 2);
-    let receipt = |attempt| super::Receipt { event_id: event, module: "ats".into(), live: false, attempt };
+    let receipt =
+        |attempt| super::Receipts { module: "ats".into(), live: false, deliveries: vec![(event, attempt)] };
     let mut late = world.store.begin_delivery().await.unwrap();
-    let error = world.store.receipt(&mut late, slow, &receipt(1)).await.unwrap_err();
+    let error = world.store.acknowledge(&mut late, slow, &receipt(1)).await.unwrap_err();
     assert!(matches!(error, StoreError::ClaimLost));
     drop(late);
     let mut current = world.store.begin_delivery().await.unwrap();
-    world.store.receipt(&mut current, quick, &receipt(2)).await.unwrap();
+    world.store.acknowledge(&mut current, quick, &receipt(2)).await.unwrap();
     current.commit().await.unwrap();
     assert_eq!(world.store.processed_among(&[event]).await.unwrap(), [event]);
 }

@@ -11,14 +11,14 @@ use super::sql::Statement;
 use super::{Store, StoreError, Transaction};
 use crate::delivery::{Failure, NewRow, Next, NodeId, RowChange, Settlement};
 
-/// The acknowledgement of one attempt, for the transaction that did its work.
+/// Acknowledgements by one module, for the transaction that did the work.
 #[derive(Debug, Clone)]
-pub(crate) struct Receipt {
-    pub(crate) event_id: Uuid,
+pub(crate) struct Receipts {
     pub(crate) module: Arc<str>,
-    /// The delivery has no row yet.
+    /// The deliveries have no rows yet.
     pub(crate) live: bool,
-    pub(crate) attempt: u32,
+    /// Each event with the number of the attempt.
+    pub(crate) deliveries: Vec<(Uuid, u32)>,
 }
 
 pub(super) static WRITE_ROWS: Statement = Statement::new(
@@ -89,40 +89,44 @@ pub(super) static FINISH: Statement = Statement::new(
      RETURNING id, processed_at IS NOT NULL AS processed",
 );
 
-pub(super) static RECEIPT_LIVE: Statement = Statement::new(
+pub(super) static RECEIPTS_LIVE: Statement = Statement::new(
     "INSERT INTO event_deliveries (event_id, module, state, attempts, available_at, seq, ordering_key)
-     SELECT id, $2, 'acked', 1, {now}, seq, ordering_key FROM system_events WHERE id = $1",
+     SELECT id, $2, 'acked', 1, {now}, seq, ordering_key FROM system_events WHERE id {in $1}",
 );
 
-pub(super) static RECEIPT_CLAIMED: Statement = Statement::new(
+pub(super) static RECEIPTS_CLAIMED: Statement = Statement::new(
     "UPDATE event_deliveries SET state = 'acked', owner = NULL, updated_at = {now}
-     WHERE event_id = $1 AND module = $2 AND owner = $3 AND attempts = $4 AND state = 'pending'",
+     FROM {rows $1 AS r(event_id uuid, attempt bigint)}
+     WHERE event_deliveries.event_id = r.event_id AND event_deliveries.module = $2
+       AND event_deliveries.owner = $3 AND event_deliveries.attempts = r.attempt AND event_deliveries.state = 'pending'",
 );
 
 impl Store {
-    /// Writes the acknowledgement of a delivery into the transaction that did its work.
+    /// Writes the acknowledgements of deliveries into the transaction that did their work.
     ///
-    /// Fails with [`StoreError::ClaimLost`] if another attempt has the delivery.
-    pub(crate) async fn receipt(
+    /// Fails with [`StoreError::ClaimLost`] if another attempt has one of the deliveries.
+    pub(crate) async fn acknowledge(
         &self,
         transaction: &mut Transaction,
         node: NodeId,
-        receipt: &Receipt,
+        receipts: &Receipts,
     ) -> Result<(), StoreError> {
         let lost =
             |error: StoreError| if error.is_unique_violation() { StoreError::ClaimLost } else { error };
-        let written = if receipt.live {
-            let values = crate::args![receipt.event_id, &receipt.module];
-            transaction.run(&RECEIPT_LIVE, values).await.map_err(lost)?
+        let ids: Vec<Uuid> = receipts.deliveries.iter().map(|(event_id, _)| *event_id).collect();
+        let written = if receipts.live {
+            let values = crate::args![ids.clone(), &receipts.module];
+            transaction.run(&RECEIPTS_LIVE, values).await.map_err(lost)?
         } else {
-            let values = crate::args![receipt.event_id, &receipt.module, node, receipt.attempt];
-            transaction.run(&RECEIPT_CLAIMED, values).await?
+            let row = |(event_id, attempt): &(Uuid, u32)| json!({ "event_id": event_id.simple().to_string(), "attempt": attempt });
+            let rows: Json = receipts.deliveries.iter().map(row).collect();
+            transaction.run(&RECEIPTS_CLAIMED, crate::args![rows, &receipts.module, node]).await?
         };
-        if written != 1 {
+        if written != ids.len() as u64 {
             return Err(StoreError::ClaimLost);
         }
-        if !receipt.live {
-            self.finish(transaction, &[receipt.event_id]).await?;
+        if !receipts.live {
+            self.finish(transaction, &ids).await?;
         }
         Ok(())
     }

@@ -1,44 +1,23 @@
-//! Commits a handler's effects, its acknowledgement and its events as one.
+//! Commits what handlers did, their acknowledgements and their events as one.
 
 use crate::broker::{CommitEvents, Input};
-use crate::context::Context;
 use crate::delivery::Routed;
-use crate::ledger::{Attempts, Segment};
 use crate::publication::Submission;
 use crate::services::Services;
-use crate::store::{Receipt, StoreError, Transaction};
+use crate::store::{Receipts, StoreError, Transaction};
 
-/// Commits what the handler did under `cx`, or says why nothing of it happened.
-pub(super) async fn commit(cx: Context<'_>, segment: &Segment) -> Result<(), String> {
-    let services = cx.services;
-    let receipt = Receipt {
-        event_id: cx.envelope.id,
-        module: cx.module.into(),
-        live: matches!(segment.attempts, Attempts::Live),
-        attempt: cx.attempt,
-    };
-    let transaction = match cx.transaction {
-        Some(transaction) => transaction,
-        None => services.store.begin_delivery().await.map_err(|error| error.to_string())?,
-    };
-    let written = write(services, transaction, &receipt, cx.emitted).await;
-    match written {
-        Err(StoreError::ClaimLost) => {
-            // Whoever has the delivery now has done it or will; this attempt never happened.
-            tracing::warn!(module = cx.module, event = %cx.envelope.id, "delivery was taken over; its transaction is rolled back");
-            Ok(())
-        }
-        other => other.map_err(|error| format!("transaction could not be committed: {error}")),
-    }
-}
-
-async fn write(
+/// Commits what was written in `transaction`, if anything, the acknowledgements and the events.
+pub(super) async fn commit(
     services: &Services,
-    mut transaction: Transaction,
-    receipt: &Receipt,
+    transaction: Option<Transaction>,
+    receipts: &Receipts,
     emitted: Vec<Submission>,
 ) -> Result<(), StoreError> {
-    services.store.receipt(&mut transaction, services.node, receipt).await?;
+    let mut transaction = match transaction {
+        Some(transaction) => transaction,
+        None => services.store.begin_delivery().await?,
+    };
+    services.store.acknowledge(&mut transaction, services.node, receipts).await?;
     if emitted.is_empty() {
         return transaction.commit().await;
     }

@@ -4,7 +4,7 @@
 //! not wait costs no allocation, no timer and no message.
 
 use std::cell::Cell;
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,13 +13,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Host;
-use super::commit::commit;
 use super::guard::{Bounds, Verdict, guard};
+use super::shared::Shared;
 use crate::catalogue::TypeInfo;
 use crate::context::Context;
 use crate::delivery::{Failure, FailureKind};
 use crate::envelope::Envelope;
-use crate::error::{HandlerError, clean};
+use crate::error::clean;
 use crate::event::Event;
 use crate::ledger::{Exception, Outcome, Segment, Span, WorkerEnd};
 use crate::module::Handle;
@@ -50,7 +50,7 @@ impl Tally {
         }
     }
 
-    fn except(&mut self, segment: &Segment, index: u32, outcome: Outcome) {
+    pub(super) fn except(&mut self, segment: &Segment, index: u32, outcome: Outcome) {
         self.exceptions.push(Exception { flight: segment.flight, index, outcome });
         self.answer(segment, index);
     }
@@ -63,11 +63,16 @@ impl Tally {
 
 /// One pass of a worker over one segment.
 pub(crate) struct Run<'a> {
-    pub(crate) host: &'a Host,
-    pub(crate) segment: &'a Segment,
-    pub(crate) info: TypeInfo,
-    pub(crate) tally: &'a mut Tally,
-    pub(crate) next: u32,
+    pub(super) host: &'a Host,
+    pub(super) segment: &'a Segment,
+    info: TypeInfo,
+    pub(super) tally: &'a mut Tally,
+    next: u32,
+    pub(super) shared: Shared,
+    /// Deliveries that were undone, through no fault of their own for all that is known.
+    pub(super) again: VecDeque<u32>,
+    /// The delivery under way shares its transaction with nobody.
+    pub(super) alone: bool,
 }
 
 /// The future of one pass. Not `Send`: a worker never leaves its thread.
@@ -85,15 +90,17 @@ pub(crate) fn run_handler<'a, M: Handle<E>, E: Event>(module: &'a mut M, mut run
             let Some(event) = run.decode::<E>(envelope, index) else {
                 continue;
             };
-            deadline.set(None);
+            deadline.set(run.shared.deadline(run.host.services.store.database_kind()));
             let mut cx = run.context(envelope, index, &deadline);
             let call = module.handle(event, &mut cx);
             let (verdict, waited) = guard(call, run.bounds(index, &deadline)).await;
             match verdict {
                 Verdict::Returned(Ok(())) if cx.transaction.is_none() && cx.emitted.is_empty() => {
+                    run.shared.take_back(cx.shared);
                     run.acknowledged(index);
                 }
-                verdict => run.conclude(index, verdict, cx).await,
+                Verdict::Returned(Ok(())) => run.succeeded(index, cx).await,
+                verdict => run.undo(index, verdict, cx).await,
             }
             if waited {
                 run.host.report_progress(run.tally);
@@ -103,11 +110,28 @@ pub(crate) fn run_handler<'a, M: Handle<E>, E: Event>(module: &'a mut M, mut run
 }
 
 impl<'a> Run<'a> {
+    pub(super) fn new(host: &'a Host, segment: &'a Segment, info: TypeInfo, tally: &'a mut Tally) -> Self {
+        let (shared, again) = (Shared::default(), VecDeque::new());
+        Self { host, segment, info, tally, next: segment.from, shared, again, alone: false }
+    }
+
     /// Returns the next delivery that may be started, or `None` when this pass is over.
     async fn next(&mut self) -> Option<u32> {
-        while self.next < self.segment.to {
+        loop {
             if self.tally.end.is_some() {
+                self.abandon();
                 return None;
+            }
+            self.alone = !self.again.is_empty();
+            if self.alone {
+                return self.again.pop_front();
+            }
+            if self.next == self.segment.to {
+                if self.shared.indices.is_empty() {
+                    return None;
+                }
+                self.flush().await;
+                continue;
             }
             if let Some(limiter) = &self.host.limiter {
                 limiter.until_ready(&self.host.services.stopping).await;
@@ -120,7 +144,6 @@ impl<'a> Run<'a> {
             }
             return Some(index);
         }
-        None
     }
 
     fn key(&self, index: u32) -> Option<&'a str> {
@@ -146,7 +169,7 @@ impl<'a> Run<'a> {
     }
 
     fn context<'c>(
-        &self,
+        &mut self,
         envelope: &'c Envelope,
         index: u32,
         deadline: &'c Cell<Option<Instant>>,
@@ -161,6 +184,7 @@ impl<'a> Run<'a> {
             services: &self.host.services,
             deadline,
             transaction: None,
+            shared: self.shared.lend(),
             emitted: Vec::new(),
         }
     }
@@ -182,27 +206,7 @@ impl<'a> Run<'a> {
         self.tally.answer(self.segment, index);
     }
 
-    /// Turns how the handler ended into an outcome; commits what it wrote, or undoes it.
-    async fn conclude(&mut self, index: u32, verdict: Verdict<Result<(), HandlerError>>, cx: Context<'_>) {
-        let (kind, message) = match verdict {
-            Verdict::Returned(Ok(())) => match commit(cx, self.segment).await {
-                Ok(()) => {
-                    self.tally.failures_in_a_row = 0;
-                    return self.tally.except(self.segment, index, Outcome::Committed);
-                }
-                Err(error) => (FailureKind::Retryable, error),
-            },
-            Verdict::Returned(Err(error)) => match error {
-                HandlerError::Retryable(_) => (FailureKind::Retryable, error.to_string()),
-                HandlerError::Fatal(_) => (FailureKind::Fatal, error.to_string()),
-            },
-            Verdict::Panicked(message) => (FailureKind::Panic, format!("panicked: {message}")),
-            Verdict::TimedOut(limit) => (FailureKind::Timeout, timeout_message(limit)),
-        };
-        self.failed(index, kind, &message);
-    }
-
-    fn failed(&mut self, index: u32, kind: FailureKind, message: &str) {
+    pub(super) fn failed(&mut self, index: u32, kind: FailureKind, message: &str) {
         let message = clean(message);
         let envelope = &self.segment.events[index as usize];
         tracing::warn!(
@@ -225,14 +229,6 @@ impl<'a> Run<'a> {
         };
         let failure = Failure { kind, message };
         self.tally.except(self.segment, index, Outcome::Failed(failure));
-    }
-}
-
-fn timeout_message(limit: Duration) -> String {
-    if limit == crate::context::SQLITE_TRANSACTION_MAX {
-        format!("held its SQLite transaction longer than {limit:?}; do slow work before opening it")
-    } else {
-        format!("did not return within {limit:?}")
     }
 }
 

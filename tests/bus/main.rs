@@ -9,6 +9,7 @@ mod nodes;
 mod order;
 mod outcomes;
 mod publishing;
+mod sharing;
 mod supervision;
 mod versions;
 #[path = "../common/world.rs"]

@@ -1,0 +1,157 @@
+//! Deliveries that share a transaction, so that one commit serves them all.
+//!
+//! Each joins the transaction of those before it. Whatever goes wrong undoes all of
+//! them, and then each runs again in a transaction of its own: a failure is found
+//! there, and never undoes its neighbours.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::commit::commit;
+use super::guard::Verdict;
+use super::run::Run;
+use crate::context::{Context, SQLITE_TRANSACTION_MAX};
+use crate::delivery::FailureKind;
+use crate::error::HandlerError;
+use crate::ledger::{Attempts, Outcome};
+use crate::publication::Submission;
+use crate::store::{DatabaseKind, Receipts, StoreError, Transaction};
+
+/// How long a transaction stays open for others to join.
+const OPEN_MAX: Duration = Duration::from_millis(20);
+
+/// What some deliveries did, not yet committed.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    transaction: Option<Transaction>,
+    opened_at: Option<Instant>,
+    /// The deliveries, by their place in the segment.
+    pub(super) indices: Vec<u32>,
+    emitted: Vec<Submission>,
+}
+
+impl Shared {
+    /// Hands the open transaction to the next delivery.
+    pub(super) fn lend(&mut self) -> Option<Transaction> {
+        self.transaction.take()
+    }
+
+    /// Takes it back from one that did not need it.
+    pub(super) fn take_back(&mut self, transaction: Option<Transaction>) {
+        self.transaction = transaction;
+    }
+
+    /// Returns when whoever holds the transaction must be done with it.
+    pub(super) fn deadline(&self, database: DatabaseKind) -> Option<Instant> {
+        self.transaction.as_ref()?;
+        self.opened_at.filter(|_| database == DatabaseKind::Sqlite).map(|at| at + SQLITE_TRANSACTION_MAX)
+    }
+}
+
+impl Run<'_> {
+    /// Keeps the effects of a delivery that went well, and commits them unless others may join.
+    pub(super) async fn succeeded(&mut self, index: u32, cx: Context<'_>) {
+        let now = Instant::now();
+        let opened_at = *self.shared.opened_at.get_or_insert(now);
+        self.shared.transaction = cx.transaction.or(cx.shared);
+        self.shared.emitted.extend(cx.emitted);
+        self.shared.indices.push(index);
+        let is_full = self.shared.indices.len() >= self.host.sharing as usize;
+        if self.alone || is_full || now - opened_at >= OPEN_MAX {
+            self.flush().await;
+        }
+    }
+
+    /// Commits what is shared. If that fails, each delivery is run again alone.
+    pub(super) async fn flush(&mut self) {
+        let Shared { transaction, indices, emitted, .. } = std::mem::take(&mut self.shared);
+        if indices.is_empty() {
+            return;
+        }
+        let attempts = &self.segment.attempts;
+        let delivery = |index: &u32| (self.segment.events[*index as usize].id, attempts.of(*index));
+        let receipts = Receipts {
+            module: self.host.name.clone(),
+            live: matches!(attempts, Attempts::Live),
+            deliveries: indices.iter().map(delivery).collect(),
+        };
+        match (commit(&self.host.services, transaction, &receipts, emitted).await, indices.as_slice()) {
+            (Ok(()), _) => indices.iter().for_each(|index| self.committed(*index)),
+            (Err(StoreError::ClaimLost), [index]) => {
+                // Whoever has the delivery now has done it or will; this attempt never happened.
+                let (module, event) = (&*self.host.name, receipts.deliveries[0].0);
+                tracing::warn!(module, %event, "delivery was taken over; its transaction is rolled back");
+                self.committed(*index);
+            }
+            (Err(error), [index]) => {
+                let message = format!("transaction could not be committed: {error}");
+                self.failed(*index, FailureKind::Retryable, &message);
+            }
+            (Err(error), several) => {
+                let module = &*self.host.name;
+                tracing::debug!(module, %error, deliveries = several.len(), "shared transaction failed; each runs alone");
+                self.again.extend(several);
+            }
+        }
+    }
+
+    /// Undoes what a delivery did that did not go well, and reports it; if it shared
+    /// its transaction, each delivery runs again alone first.
+    pub(super) async fn undo(
+        &mut self,
+        index: u32,
+        verdict: Verdict<Result<(), HandlerError>>,
+        cx: Context<'_>,
+    ) {
+        let (kind, message) = failure_of(verdict);
+        let Context { transaction, shared, .. } = cx;
+        let took_part = transaction.is_some() && !self.shared.indices.is_empty();
+        self.shared.take_back(shared);
+        // Rolled back by a task of the bus, before anybody else gets the connection.
+        drop(transaction);
+        let ends_worker = matches!(kind, FailureKind::Panic | FailureKind::Timeout);
+        if took_part {
+            self.again.extend(std::mem::take(&mut self.shared).indices);
+            if !ends_worker {
+                return self.again.push_back(index);
+            }
+        } else if ends_worker {
+            self.flush().await;
+        }
+        self.failed(index, kind, &message);
+    }
+
+    fn committed(&mut self, index: u32) {
+        self.tally.failures_in_a_row = 0;
+        self.tally.except(self.segment, index, Outcome::Committed);
+    }
+
+    /// The worker ends: what was undone or is not committed was not tried.
+    pub(super) fn abandon(&mut self) {
+        let shared = std::mem::take(&mut self.shared);
+        for index in shared.indices.into_iter().chain(std::mem::take(&mut self.again)) {
+            self.tally.except(self.segment, index, Outcome::NotTried);
+        }
+    }
+}
+
+fn failure_of(verdict: Verdict<Result<(), HandlerError>>) -> (FailureKind, String) {
+    match verdict {
+        Verdict::Returned(Ok(())) => unreachable!("what returned well has not failed"),
+        Verdict::Returned(Err(error @ HandlerError::Retryable(_))) => {
+            (FailureKind::Retryable, error.to_string())
+        }
+        Verdict::Returned(Err(error @ HandlerError::Fatal(_))) => (FailureKind::Fatal, error.to_string()),
+        Verdict::Panicked(message) => (FailureKind::Panic, format!("panicked: {message}")),
+        Verdict::TimedOut(limit) => (FailureKind::Timeout, timeout_message(limit)),
+    }
+}
+
+fn timeout_message(limit: Duration) -> String {
+    if limit == SQLITE_TRANSACTION_MAX {
+        format!("held its SQLite transaction longer than {limit:?}; do slow work before opening it")
+    } else {
+        format!("did not return within {limit:?}")
+    }
+}
