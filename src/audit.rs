@@ -7,6 +7,12 @@ use uuid::Uuid;
 
 use crate::delivery::{DeliveryState, FailureKind};
 
+mod health;
+mod stats;
+
+pub use health::{Health, NodeHealth};
+pub use stats::{Latency, ModuleStats, Stats, TypeStats};
+
 /// The most records of one page.
 pub const PAGE_MAX: u32 = 1_000;
 

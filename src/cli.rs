@@ -26,18 +26,21 @@ use crate::store::MigrationSet;
 mod bench;
 mod catalogue;
 mod deliveries;
+mod doctor;
 mod error;
 mod events;
 mod logs;
 mod migrate;
 mod modules;
 mod output;
+mod prune;
 mod publish;
 mod replay;
 mod serve;
 mod session;
 mod settings;
 mod shell;
+mod stats;
 mod when;
 
 pub use error::CliError;
@@ -102,12 +105,18 @@ enum Command {
     /// Look at the modules; pause, resume and remove them
     #[command(subcommand)]
     Modules(modules::ModulesCommand),
+    /// Count events, failures and latencies, by type and by module
+    Stats(stats::StatsArgs),
     /// List the event types
     #[command(subcommand)]
     Catalogue(catalogue::CatalogueCommand),
     /// Bring the database's schema up to date
     #[command(subcommand)]
     Migrate(migrate::MigrateCommand),
+    /// Look for what is wrong with the database, the nodes and the modules
+    Doctor,
+    /// Delete old events that are processed, with their deliveries
+    Prune(prune::PruneArgs),
     /// Measure the bus on this database
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -247,8 +256,11 @@ impl Command {
             Self::Deliveries(command) => deliveries::run(session, command).await,
             Self::Replay(args) => replay::run(session, args).await,
             Self::Modules(command) => modules::run(session, command).await,
+            Self::Stats(args) => stats::run(session, args).await,
             Self::Catalogue(command) => catalogue::run(session, command).await,
             Self::Migrate(command) => migrate::run(session, command).await,
+            Self::Doctor => doctor::run(session).await,
+            Self::Prune(args) => prune::run(session, args).await,
             Self::Bench(command) => bench::run(session, command).await,
             Self::Completions(args) => shell::completions(session, &args, parser),
             Self::Man => shell::man(session, parser),

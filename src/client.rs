@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::audit::{
-    DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, ModuleRecord, Page,
+    DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Health, ModuleRecord, Page, Stats,
 };
 use crate::catalogue::Catalogue;
 use crate::delivery::{Route, Routed};
@@ -119,6 +119,45 @@ impl Client {
     /// Fails if the store fails.
     pub async fn is_processed(&self, id: Uuid) -> Result<bool, StoreError> {
         Ok(!self.store.processed_among(&[id]).await?.is_empty())
+    }
+
+    /// Returns what happened to events stored since `since`, the failing and the slow first.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the store fails.
+    pub async fn stats(&self, since: time::OffsetDateTime) -> Result<Stats, StoreError> {
+        self.store.stats(since).await
+    }
+
+    /// Looks for what stands still for longer than `limit`, and for what else an operator should know.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the store fails.
+    pub async fn health(&self, limit: std::time::Duration) -> Result<Health, StoreError> {
+        self.store.health(limit).await
+    }
+
+    /// Counts the events that [`Client::prune`] would delete, and those that it would keep.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the store fails.
+    pub async fn prunable(&self, older_than: std::time::Duration) -> Result<(u64, u64), StoreError> {
+        self.store.prunable(older_than).await
+    }
+
+    /// Deletes processed events stored longer ago than `older_than`, with their deliveries, and returns how many.
+    ///
+    /// An event that has a dead letter or a pending delivery is kept. A thousand events are deleted
+    /// to a transaction, so an interruption leaves some of them deleted. The database's clock decides.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the store fails.
+    pub async fn prune(&self, older_than: std::time::Duration) -> Result<u64, StoreError> {
+        self.store.prune(older_than).await
     }
 
     /// Returns a page of events, newest first; `cursor` is the `next_cursor` of the page before.

@@ -14,6 +14,7 @@ mod commit;
 #[cfg(all(test, feature = "sqlite", feature = "postgres"))]
 mod conformance;
 mod connection;
+mod health;
 mod migrations;
 mod modules;
 mod nodes;
@@ -22,11 +23,13 @@ mod options;
 mod outbox;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod retention;
 mod routes;
 mod rows;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod stats;
 mod transaction;
 
 pub use migrations::{Migration, MigrationSet, MigrationStatus};

@@ -184,6 +184,16 @@ impl BusBuilder {
         Ok(catalogue)
     }
 
+    /// Returns the names of the modules, in no particular order.
+    pub fn module_names(&self) -> impl Iterator<Item = &str> {
+        self.definitions.iter().map(|definition| &*definition.name)
+    }
+
+    /// Returns the event types that the modules subscribe to; one appears for each subscriber.
+    pub fn subscribed_types(&self) -> impl Iterator<Item = &'static str> {
+        self.definitions.iter().flat_map(|definition| &definition.types).map(|info| info.event_type)
+    }
+
     /// Opens the database, brings its schema up to date, takes over what an
     /// earlier process left behind, and starts the modules.
     ///

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::sql::{Statement, Value};
 use super::{DatabaseKind, Migration, MigrationSet, Store, StoreError, StoreOptions};
-use super::{audit, claims, commit, modules, nodes, operate, outbox, routes, rows};
+use super::{audit, claims, commit, health, modules, nodes, operate, outbox, retention, routes, rows, stats};
 
 mod plans;
 mod security;
@@ -129,6 +129,9 @@ const STATEMENTS: &[&Statement] = &[
     &commit::spill::SPILL,
     &commit::spill::SPILL_ALL,
     &commit::STORED,
+    &health::SERVER,
+    &health::LIVE_NODES,
+    &health::STANDING_STILL,
     &modules::PAUSE,
     &modules::RESUME,
     &modules::IS_PAUSED,
@@ -168,6 +171,10 @@ const STATEMENTS: &[&Statement] = &[
     &rows::FINISH_RELEASED,
     &rows::RECEIPTS_LIVE,
     &rows::RECEIPTS_CLAIMED,
+    &retention::PRUNE,
+    &retention::PRUNABLE,
+    &stats::TYPES,
+    &stats::MODULES,
     &routes::ROUTED_TYPES,
     &routes::ADD_ROUTE,
     &routes::FIND_ROUTE,
