@@ -73,7 +73,8 @@ pub fn modules_with(builder: BusBuilder, settings: &Settings) -> BusBuilder {
     }
     #[cfg(feature = "achievements")]
     if settings.achievements.enabled {
-        bus = bus.module(|| achievements::Achievements);
+        let achievements = achievements::Achievements::new(&settings.achievements);
+        bus = bus.module(move || achievements.clone());
     }
     #[cfg(feature = "ai")]
     if settings.ai.enabled {

@@ -9,6 +9,10 @@ pub struct Settings {
     /// `[academy]`
     pub academy: Switch,
     /// `[achievements]`
+    #[cfg(feature = "achievements")]
+    pub achievements: crate::achievements::Settings,
+    /// `[achievements]`
+    #[cfg(not(feature = "achievements"))]
     pub achievements: Switch,
     /// `[ai]`
     pub ai: Switch,

@@ -8,9 +8,15 @@
 )]
 
 mod academy;
+#[cfg(feature = "achievements")]
+mod achievements;
 mod ats;
 mod demo;
+#[cfg(feature = "hr")]
+mod hr;
 mod notifications;
+#[cfg(any(feature = "achievements", feature = "hr"))]
+mod placing;
 mod trikala;
 mod whole_school;
 mod world;

@@ -189,7 +189,7 @@ pub(crate) fn impatient() -> ModuleOptions {
     ModuleOptions::default().retry(stentor::RetryPolicy::new().max_attempts(1))
 }
 
-const TALLY: [&str; 13] = [
+const TALLY: [&str; 24] = [
     "SELECT COUNT(*) AS n FROM topic_completions",
     "SELECT COUNT(*) AS n FROM quiz_results",
     "SELECT COUNT(*) AS n FROM course_progress WHERE graduated_at IS NOT NULL",
@@ -202,5 +202,16 @@ const TALLY: [&str; 13] = [
     "SELECT COUNT(*) AS n FROM pod_waitlist",
     "SELECT COUNT(*) AS n FROM notifications",
     "SELECT COALESCE(CAST(SUM(errors) AS BIGINT), 0) AS n FROM error_digests",
+    "SELECT COALESCE(CAST(SUM(positions) AS BIGINT), 0) AS n FROM employments",
+    "SELECT COUNT(*) AS n FROM user_profiles WHERE employee_hire_date IS NOT NULL",
+    "SELECT COALESCE(CAST(SUM(days * 2) AS BIGINT), 0) AS n FROM leave_balances",
+    "SELECT COUNT(*) AS n FROM leaves",
+    "SELECT COUNT(*) AS n FROM onboarding_tasks",
+    "SELECT COUNT(*) AS n FROM timesheets",
+    "SELECT COUNT(*) AS n FROM reimbursements",
+    "SELECT COUNT(*) AS n FROM xp_transactions",
+    "SELECT COALESCE(CAST(SUM(amount) AS BIGINT), 0) AS n FROM xp_transactions",
+    "SELECT COALESCE(CAST(SUM(placements) AS BIGINT), 0) AS n FROM recruiter_placements",
+    "SELECT COUNT(*) AS n FROM achievements",
     "SELECT COUNT(*) AS n FROM system_events",
 ];
