@@ -48,6 +48,11 @@ require_postgres() {
     find_postgres || fail "the package postgresql brought no initdb; install a PostgreSQL server"
 }
 
+# A real mail server for the tests of e-mails.
+require_mail_server() {
+    command -v aiosmtpd >/dev/null || install_package python3-aiosmtpd
+}
+
 have_nextest() { cargo nextest --version >/dev/null 2>&1; }
 
 require_nextest() {

@@ -98,7 +98,7 @@ pub fn modules_with(builder: BusBuilder, settings: &Settings) -> BusBuilder {
     }
     #[cfg(feature = "notifications")]
     if settings.notifications.enabled {
-        bus = bus.module(|| notifications::Notifications);
+        bus = notifications::modules(bus, &settings.notifications);
     }
     #[cfg(feature = "trikala")]
     if settings.trikala.enabled {

@@ -25,6 +25,10 @@ pub struct Settings {
     /// `[hr]`
     pub hr: Switch,
     /// `[notifications]`
+    #[cfg(feature = "notifications")]
+    pub notifications: crate::notifications::Settings,
+    /// `[notifications]`
+    #[cfg(not(feature = "notifications"))]
     pub notifications: Switch,
     /// `[trikala]`
     pub trikala: Switch,

@@ -14,6 +14,7 @@ mod ats;
 mod demo;
 #[cfg(feature = "hr")]
 mod hr;
+#[cfg(feature = "notifications")]
 mod notifications;
 #[cfg(any(feature = "achievements", feature = "hr"))]
 mod placing;

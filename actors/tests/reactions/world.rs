@@ -189,7 +189,7 @@ pub(crate) fn impatient() -> ModuleOptions {
     ModuleOptions::default().retry(stentor::RetryPolicy::new().max_attempts(1))
 }
 
-const TALLY: [&str; 24] = [
+const TALLY: [&str; 26] = [
     "SELECT COUNT(*) AS n FROM topic_completions",
     "SELECT COUNT(*) AS n FROM quiz_results",
     "SELECT COUNT(*) AS n FROM course_progress WHERE graduated_at IS NOT NULL",
@@ -201,6 +201,8 @@ const TALLY: [&str; 24] = [
     "SELECT COALESCE(CAST(SUM(members) AS BIGINT), 0) AS n FROM pods",
     "SELECT COUNT(*) AS n FROM pod_waitlist",
     "SELECT COUNT(*) AS n FROM notifications",
+    "SELECT COUNT(*) AS n FROM notification_letters",
+    "SELECT COUNT(*) AS n FROM notification_letters WHERE sent_at IS NOT NULL",
     "SELECT COALESCE(CAST(SUM(errors) AS BIGINT), 0) AS n FROM error_digests",
     "SELECT COALESCE(CAST(SUM(positions) AS BIGINT), 0) AS n FROM employments",
     "SELECT COUNT(*) AS n FROM user_profiles WHERE employee_hire_date IS NOT NULL",
