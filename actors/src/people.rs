@@ -1,8 +1,11 @@
 //! The people that all modules deal with: profiles, roles, and who is on which team.
 
 use stentor::{HandlerError, StoreError, Transaction, args};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
+
+/// From a placement to the first working day.
+pub const NOTICE: Duration = Duration::days(14);
 
 /// What a user may be; a user can have several roles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,9 +8,6 @@ use super::{Hr, leave};
 use crate::events::{CandidatePlaced, EmployeeHired};
 use crate::people::{self, Role, absent, unknown};
 
-/// From the placement to the first working day, where no row of `placements` names that day.
-const NOTICE: Duration = Duration::days(14);
-
 /// What must be done for everybody who is hired, and how many days after the first working day it is due.
 const CHECKLIST: [(&str, i64); 5] = [
     ("Sign the contract", -7),
@@ -66,7 +63,8 @@ async fn position(
     Ok(Position {
         title: row.get("title")?,
         department_id: row.get("department_id")?,
-        first_day: row.get::<Option<_>>("start_date")?.unwrap_or(at + NOTICE),
+        // The row may be missing where another application tells of placements.
+        first_day: row.get::<Option<_>>("start_date")?.unwrap_or(at + people::NOTICE),
         placed_at: row.get::<Option<_>>("created_at")?.unwrap_or(at),
     })
 }

@@ -1,7 +1,7 @@
 //! Achievements pay points once for everything, and give a trophy for the tenth placement.
 
 use stentor::delivery::DeliveryState;
-use stentor::{BusBuilder, Event, ModuleOptions, args};
+use stentor::{BusBuilder, ModuleOptions, args};
 use stentor_actors::achievements::{Achievements, GOAL_XP, QUIZ_XP, Settings, TOPIC_XP};
 use stentor_actors::events::{CandidatePlaced, GoalAchieved, QuizPassed, TopicCompleted};
 use stentor_actors::school::School;
@@ -57,19 +57,6 @@ async fn paid(world: &World, user: Uuid) -> Vec<(i64, String, String)> {
     rows.iter().map(read).collect()
 }
 
-async fn parked<E: Event>(world: &World, event: E) -> String {
-    let event = world.happens(event).await;
-    let delivery = world.delivery(event, "achievements").await;
-    assert_eq!((delivery.state, delivery.attempts), (DeliveryState::Dead, 1));
-    delivery.errors.to_string()
-}
-
-async fn delivered_again_changes_nothing(world: &World, event: Uuid) {
-    let tally = world.tally().await;
-    world.happens_again(event, "achievements").await;
-    assert_eq!(world.tally().await, tally);
-}
-
 async fn a_placement_pays_its_recruiter_one_percent_once(database: Database) {
     let world = World::start(database, School::new(1, 1)).await;
     let recruiter = recruiter(&world, 0).await;
@@ -84,7 +71,7 @@ async fn a_placement_pays_its_recruiter_one_percent_once(database: Database) {
         format!("candidate.placed/{}/{}", placed.candidate_id, placed.job_id),
     );
     assert_eq!(paid(&world, recruiter).await, std::slice::from_ref(&bonus));
-    delivered_again_changes_nothing(&world, event).await;
+    world.nothing_changes_again(event, "achievements").await;
     // The same placement as an event of its own.
     world.happens(placed).await;
     assert_eq!(paid(&world, recruiter).await, [bonus]);
@@ -105,7 +92,7 @@ async fn a_placement_that_changed_hands_is_not_paid_again(database: Database) {
     let (first, second) = (recruiter(&world, 0).await, recruiter(&world, 1).await);
     let event = world.happens(placed(&world, 0, first).await).await;
     world.write("UPDATE placements SET recruiter_id = $1", args![second]).await;
-    delivered_again_changes_nothing(&world, event).await;
+    world.nothing_changes_again(event, "achievements").await;
     assert_eq!((paid(&world, first).await.len(), paid(&world, second).await.len()), (1, 0));
     world.stop().await;
 }
@@ -114,11 +101,11 @@ async fn a_placement_without_a_row_or_a_salary_is_parked_and_says_so(database: D
     let world = start(database, School::new(1, 1)).await;
     let known = placed(&world, 0, recruiter(&world, 0).await).await;
     let elsewhere = CandidatePlaced { job_id: Uuid::now_v7(), ..known.clone() };
-    let said = parked(&world, elsewhere.clone()).await;
+    let said = world.is_parked(elsewhere.clone(), "achievements").await;
     let missing =
         format!("no placement of candidate {} in job {} exists", elsewhere.candidate_id, elsewhere.job_id);
     assert!(said.contains(&missing), "{said}");
-    let said = parked(&world, CandidatePlaced { salary: 0, ..known }).await;
+    let said = world.is_parked(CandidatePlaced { salary: 0, ..known }, "achievements").await;
     assert!(said.contains("the salary is 0, allowed are amounts from 1 on"), "{said}");
     assert_eq!(world.number("SELECT COUNT(*) AS n FROM xp_transactions", args![]).await, 0);
     world.stop().await;
@@ -132,7 +119,7 @@ async fn the_tenth_placement_earns_an_achievement_once(database: Database) {
     }
     assert!(world.events("achievement.earned").await.is_empty());
     let tenth = world.happens(placed(&world, 9, recruiter).await).await;
-    delivered_again_changes_nothing(&world, tenth).await;
+    world.nothing_changes_again(tenth, "achievements").await;
     world.happens(placed(&world, 10, recruiter).await).await;
     let earned = world.events("achievement.earned").await;
     assert_eq!(earned.len(), 1);
@@ -176,7 +163,7 @@ async fn a_topic_pays_its_student_once_however_often_it_is_completed(database: D
     let title: String = title[0].get("title").unwrap();
     let completed = TopicCompleted { user_id: student, topic_id, score: 70.0 };
     let event = world.happens(completed.clone()).await;
-    delivered_again_changes_nothing(&world, event).await;
+    world.nothing_changes_again(event, "achievements").await;
     // The same topic as events of its own, all at once.
     world.all_happen((0..20).map(|_| completed.clone())).await;
     let points = (TOPIC_XP, format!("Completed {title}"), format!("topic.completed/{topic_id}"));
@@ -191,7 +178,7 @@ async fn a_quiz_pays_its_student_once(database: Database) {
     world.write(QUIZ, args![quiz_id, world.school.course_id(0)]).await;
     let passed = QuizPassed { user_id: world.student(0), quiz_id, score: 91.0 };
     let event = world.happens(passed.clone()).await;
-    delivered_again_changes_nothing(&world, event).await;
+    world.nothing_changes_again(event, "achievements").await;
     world.happens(QuizPassed { score: 95.0, ..passed }).await;
     let points = (QUIZ_XP, "Passed Indexes".to_owned(), format!("quiz.passed/{quiz_id}"));
     assert_eq!(paid(&world, world.student(0)).await, [points]);
@@ -206,13 +193,15 @@ async fn what_nobody_offers_or_scores_impossibly_pays_nothing_and_is_parked(data
         score: 80.0,
     };
     let (nothing, nobody) = (Uuid::now_v7(), Uuid::now_v7());
-    let said = parked(&world, TopicCompleted { topic_id: nothing, ..known.clone() }).await;
+    let said = world.is_parked(TopicCompleted { topic_id: nothing, ..known.clone() }, "achievements").await;
     assert!(said.contains(&format!("topic.completed/{nothing} does not exist")), "{said}");
-    let said = parked(&world, TopicCompleted { user_id: nobody, ..known.clone() }).await;
+    let said = world.is_parked(TopicCompleted { user_id: nobody, ..known.clone() }, "achievements").await;
     assert!(said.contains(&format!("student {nobody} or")), "{said}");
-    let said = parked(&world, TopicCompleted { score: 100.1, ..known }).await;
+    let said = world.is_parked(TopicCompleted { score: 100.1, ..known }, "achievements").await;
     assert!(said.contains("the score 100.1 is not 0 to 100"), "{said}");
-    let said = parked(&world, QuizPassed { user_id: world.student(0), quiz_id: nothing, score: 80.0 }).await;
+    let said = world
+        .is_parked(QuizPassed { user_id: world.student(0), quiz_id: nothing, score: 80.0 }, "achievements")
+        .await;
     assert!(said.contains(&format!("quiz.passed/{nothing} does not exist")), "{said}");
     assert_eq!(world.number("SELECT COUNT(*) AS n FROM xp_transactions", args![]).await, 0);
     world.stop().await;
@@ -240,7 +229,7 @@ async fn a_goal_pays_everyone_who_was_in_the_pod_once(database: Database) {
     }
     // Neither another pod's member nor somebody who joins after that gets anything for it.
     join(&world, 4, pod_id).await;
-    delivered_again_changes_nothing(&world, event).await;
+    world.nothing_changes_again(event, "achievements").await;
     assert_eq!(world.number("SELECT COUNT(*) AS n FROM xp_transactions", args![]).await, 3);
     world.stop().await;
 }
@@ -248,7 +237,7 @@ async fn a_goal_pays_everyone_who_was_in_the_pod_once(database: Database) {
 async fn a_goal_of_no_pod_is_parked_and_one_of_an_empty_pod_pays_nobody(database: Database) {
     let world = start(database, School::new(1, 1)).await;
     let no_pod = GoalAchieved { goal_id: Uuid::now_v7(), pod_id: Uuid::now_v7(), value: 10.0 };
-    let said = parked(&world, no_pod.clone()).await;
+    let said = world.is_parked(no_pod.clone(), "achievements").await;
     assert!(said.contains(&format!("pod {} does not exist", no_pod.pod_id)), "{said}");
     let pod_id = world.rows("SELECT id FROM pods", args![]).await[0].get("id").unwrap();
     let event = world.happens(GoalAchieved { pod_id, ..no_pod }).await;

@@ -1,7 +1,6 @@
 //! Human resources hires whoever is placed, and keeps the records of employees.
 
-use stentor::delivery::DeliveryState;
-use stentor::{BusBuilder, Event, ModuleOptions, args};
+use stentor::{BusBuilder, ModuleOptions, args};
 use stentor_actors::events::{
     CandidatePlaced, EmployeeHired, ExpenseApproved, LeaveApproved, TimesheetSubmitted,
 };
@@ -48,20 +47,6 @@ async fn start(database: Database) -> World {
 
 async fn placed(world: &World, job: &Job) -> CandidatePlaced {
     place(world, world.student(0), job, recruiter(world, 0).await, START).await
-}
-
-/// Publishes an event that no retry can cure, and returns what it says of it.
-async fn parked<E: Event>(world: &World, event: E) -> String {
-    let event = world.happens(event).await;
-    let delivery = world.delivery(event, "hr").await;
-    assert_eq!((delivery.state, delivery.attempts), (DeliveryState::Dead, 1));
-    delivery.errors.to_string()
-}
-
-async fn delivered_again_changes_nothing(world: &World, event: Uuid) {
-    let tally = world.tally().await;
-    world.happens_again(event, "hr").await;
-    assert_eq!(world.tally().await, tally);
 }
 
 /// Returns hire date, job title and department of the first student.
@@ -135,8 +120,8 @@ async fn a_placement_delivered_again_hires_nobody_again(database: Database) {
     let job = job(&world, "Data Engineer").await;
     let placed = placed(&world, &job).await;
     let event = world.happens(placed.clone()).await;
-    delivered_again_changes_nothing(&world, event).await;
-    delivered_again_changes_nothing(&world, world.events("employee.hired").await[0].id).await;
+    world.nothing_changes_again(event, "hr").await;
+    world.nothing_changes_again(world.events("employee.hired").await[0].id, "hr").await;
     // The same placement as an event of its own.
     let employed = employee(&world).await;
     world.happens(placed).await;
@@ -153,7 +138,7 @@ async fn a_later_placement_changes_the_position_and_an_older_one_never_does(data
     let architect = (Some(START), Some("Architect".to_owned()), Some(second.department_id));
     assert_eq!(employee(&world).await, architect);
     assert_eq!(world.events("employee.hired").await.len(), 1);
-    delivered_again_changes_nothing(&world, older).await;
+    world.nothing_changes_again(older, "hr").await;
     assert_eq!(employee(&world).await, architect);
     world.stop().await;
 }
@@ -172,9 +157,9 @@ async fn a_placement_that_names_nobody_or_no_job_is_parked_and_says_so(database:
     let world = start(database).await;
     let (job, nobody, no_job) = (job(&world, "Data Engineer").await, Uuid::now_v7(), Uuid::now_v7());
     let known = CandidatePlaced { candidate_id: world.student(0), job_id: job.id, salary: 85_000 };
-    let said = parked(&world, CandidatePlaced { job_id: no_job, ..known.clone() }).await;
+    let said = world.is_parked(CandidatePlaced { job_id: no_job, ..known.clone() }, "hr").await;
     assert!(said.contains(&format!("job {no_job} does not exist")), "{said}");
-    let said = parked(&world, CandidatePlaced { candidate_id: nobody, ..known }).await;
+    let said = world.is_parked(CandidatePlaced { candidate_id: nobody, ..known }, "hr").await;
     assert!(said.contains(&format!("candidate {nobody} does not exist")), "{said}");
     assert!(world.events("employee.hired").await.is_empty());
     world.stop().await;
@@ -187,7 +172,7 @@ async fn whoever_is_hired_beyond_the_calendar_is_parked(database: Database) {
         department_id: Uuid::now_v7(),
         start_date: date!(9999 - 12 - 31),
     };
-    let said = parked(&world, never).await;
+    let said = world.is_parked(never, "hr").await;
     assert!(said.contains("the first working day 9999-12-31 is beyond the calendar"), "{said}");
     assert_eq!(world.number("SELECT COUNT(*) AS n FROM onboarding_tasks", args![]).await, 0);
     world.stop().await;
@@ -203,7 +188,7 @@ async fn hours_are_recorded_once_and_overtime_is_flagged(database: Database) {
     world.happens(timesheet(&world, WEEK_HOURS)).await;
     let longer = timesheet(&world, WEEK_HOURS + 0.5);
     let event = world.happens(longer.clone()).await;
-    delivered_again_changes_nothing(&world, event).await;
+    world.nothing_changes_again(event, "hr").await;
     // The same timesheet as an event of its own: the first hours stand.
     world.happens(TimesheetSubmitted { hours: 50.0, ..longer }).await;
     let rows = world.rows(HOURS, args![world.student(0)]).await;
@@ -216,11 +201,11 @@ async fn hours_are_recorded_once_and_overtime_is_flagged(database: Database) {
 async fn hours_that_no_week_has_are_parked(database: Database) {
     let world = start(database).await;
     for hours in [-1.0, 168.5] {
-        let said = parked(&world, timesheet(&world, hours)).await;
+        let said = world.is_parked(timesheet(&world, hours), "hr").await;
         assert!(said.contains(&format!("is of {hours} hours, allowed are 0 to 168")), "{said}");
     }
     let nobody = TimesheetSubmitted { user_id: Uuid::now_v7(), ..timesheet(&world, 8.0) };
-    let said = parked(&world, nobody.clone()).await;
+    let said = world.is_parked(nobody.clone(), "hr").await;
     assert!(said.contains(&format!("user {} does not exist", nobody.user_id)), "{said}");
     world.stop().await;
 }
@@ -241,7 +226,7 @@ async fn a_leave_is_taken_off_the_balance_once(database: Database) {
     let taken = leave(&world, 2.5);
     let event = world.happens(taken.clone()).await;
     assert_eq!(annual_leave(&world).await.to_string(), "22.5");
-    delivered_again_changes_nothing(&world, event).await;
+    world.nothing_changes_again(event, "hr").await;
     // The same leave as an event of its own.
     world.happens(LeaveApproved { days: 5.0, ..taken }).await;
     assert_eq!(annual_leave(&world).await.to_string(), "22.5");
@@ -253,7 +238,7 @@ async fn too_little_leave_is_parked_with_the_figures_and_changes_nothing(databas
     world.happens(leave(&world, 24.0)).await;
     let tally = world.tally().await;
     let too_long = leave(&world, 1.5);
-    let said = parked(&world, too_long.clone()).await;
+    let said = world.is_parked(too_long.clone(), "hr").await;
     let figures = format!(
         "leave {} takes 1.5 days, but user {} has only 1 days of annual leave left",
         too_long.leave_id, too_long.user_id
@@ -285,12 +270,12 @@ async fn leaves_at_once_never_overdraw_the_balance(database: Database) {
 async fn a_leave_of_no_half_days_or_without_a_balance_is_parked(database: Database) {
     let world = employed(database).await;
     for days in [0.0, -1.0, 0.3] {
-        let said = parked(&world, leave(&world, days)).await;
+        let said = world.is_parked(leave(&world, days), "hr").await;
         assert!(said.contains(&format!("is of {days} days, allowed are whole and half days")), "{said}");
     }
     assert_eq!(annual_leave(&world).await.to_string(), "25");
     let nobody = LeaveApproved { user_id: world.student(1), ..leave(&world, 1.0) };
-    let said = parked(&world, nobody).await;
+    let said = world.is_parked(nobody, "hr").await;
     assert!(said.contains(&format!("user {} has no balance of annual leave", world.student(1))), "{said}");
     world.stop().await;
 }
@@ -304,7 +289,7 @@ async fn an_expense_is_owed_once(database: Database) {
     let world = start(database).await;
     let approved = expense(&world, 120);
     let event = world.happens(approved.clone()).await;
-    delivered_again_changes_nothing(&world, event).await;
+    world.nothing_changes_again(event, "hr").await;
     // The same expense as an event of its own: the first amount stands.
     world.happens(ExpenseApproved { amount: 300, ..approved }).await;
     let rows = world.rows(OWED, args![world.student(0)]).await;
@@ -318,10 +303,10 @@ async fn an_expense_is_owed_once(database: Database) {
 
 async fn an_expense_of_nothing_is_parked(database: Database) {
     let world = start(database).await;
-    let said = parked(&world, expense(&world, 0)).await;
+    let said = world.is_parked(expense(&world, 0), "hr").await;
     assert!(said.contains("is of 0, allowed are amounts from 1 on"), "{said}");
     let nobody = ExpenseApproved { user_id: Uuid::now_v7(), ..expense(&world, 5) };
-    let said = parked(&world, nobody.clone()).await;
+    let said = world.is_parked(nobody.clone(), "hr").await;
     assert!(said.contains(&format!("user {} does not exist", nobody.user_id)), "{said}");
     world.stop().await;
 }

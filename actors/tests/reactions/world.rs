@@ -131,6 +131,14 @@ impl World {
         receipts.iter().map(stentor::Receipt::id).collect()
     }
 
+    /// Publishes an event that no retry can cure in a module, and returns what the module says of it.
+    pub(crate) async fn is_parked<E: Event>(&self, event: E, module: &str) -> String {
+        let event = self.happens(event).await;
+        let delivery = self.delivery(event, module).await;
+        assert_eq!((delivery.state, delivery.attempts), (DeliveryState::Dead, 1));
+        delivery.errors.to_string()
+    }
+
     /// Delivers an event to a module again, and waits until it has acknowledged it.
     pub(crate) async fn happens_again(&self, event: Uuid, module: &str) {
         assert_eq!(self.bus.client().replay(&[event], module, "a test").await.unwrap(), 1);
@@ -140,6 +148,13 @@ impl World {
             }
         };
         tokio::time::timeout(PATIENCE, acked).await.expect("the replay is acknowledged");
+    }
+
+    /// Delivers an event to a module again, and compares what the tables hold before and after.
+    pub(crate) async fn nothing_changes_again(&self, event: Uuid, module: &str) {
+        let tally = self.tally().await;
+        self.happens_again(event, module).await;
+        assert_eq!(self.tally().await, tally);
     }
 
     pub(crate) async fn delivery(&self, event: Uuid, module: &str) -> DeliveryRecord {
