@@ -81,6 +81,31 @@ pub async fn with_role(tx: &mut Transaction, role: Role) -> Result<Vec<Uuid>, St
     rows.iter().map(|row| row.get("user_id")).collect()
 }
 
+/// Returns what time it is by the database's clock.
+///
+/// On PostgreSQL that is when the transaction began.
+///
+/// # Errors
+///
+/// Fails if the database does.
+pub async fn now(tx: &mut Transaction) -> Result<OffsetDateTime, StoreError> {
+    tx.fetch_one("SELECT reading FROM clock", args![]).await?.get("reading")
+}
+
+/// Holds the row of `user` until the transaction ends: whoever else holds it waits, and then sees what happened.
+///
+/// # Errors
+///
+/// Fatal if there is no such user.
+pub async fn hold(tx: &mut Transaction, user: Uuid) -> Result<(), HandlerError> {
+    const HOLD: &str = "UPDATE user_profiles SET full_name = full_name WHERE id = $1";
+    if tx.execute(HOLD, args![user]).await? > 0 {
+        Ok(())
+    } else {
+        Err(absent(&format!("user {user} does not exist")))
+    }
+}
+
 /// Turns a broken reference into a fatal error that says what is missing; all other errors may be retried.
 ///
 /// No retry creates a row that somebody forgot, but a redrive after it was created succeeds.

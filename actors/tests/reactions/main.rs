@@ -10,14 +10,18 @@
 mod academy;
 #[cfg(feature = "achievements")]
 mod achievements;
+#[cfg(feature = "ats")]
 mod ats;
 mod demo;
 #[cfg(feature = "hr")]
 mod hr;
 #[cfg(feature = "notifications")]
 mod notifications;
-#[cfg(any(feature = "achievements", feature = "hr"))]
+#[cfg(all(feature = "ats", feature = "trikala"))]
+mod placements;
+#[cfg(any(feature = "achievements", feature = "ats", feature = "hr", feature = "trikala"))]
 mod placing;
+#[cfg(all(feature = "notifications", feature = "trikala"))]
 mod trikala;
 mod whole_school;
 mod world;

@@ -126,9 +126,14 @@ impl World {
         let chain_id = Uuid::now_v7();
         let events = events.into_iter().map(|event| Publication::new(event).correlation_id(chain_id));
         let receipts = self.bus.publish_all(events).await.unwrap();
+        self.settled(chain_id).await;
+        receipts.iter().map(stentor::Receipt::id).collect()
+    }
+
+    /// Waits until everything in a chain of events is done.
+    pub(crate) async fn settled(&self, chain_id: Uuid) {
         let settled = chain::settled(self.bus.client(), chain_id);
         tokio::time::timeout(PATIENCE, settled).await.expect("the chain settles").unwrap();
-        receipts.iter().map(stentor::Receipt::id).collect()
     }
 
     /// Publishes an event that no retry can cure in a module, and returns what the module says of it.
@@ -204,7 +209,7 @@ pub(crate) fn impatient() -> ModuleOptions {
     ModuleOptions::default().retry(stentor::RetryPolicy::new().max_attempts(1))
 }
 
-const TALLY: [&str; 26] = [
+const TALLY: [&str; 40] = [
     "SELECT COUNT(*) AS n FROM topic_completions",
     "SELECT COUNT(*) AS n FROM quiz_results",
     "SELECT COUNT(*) AS n FROM course_progress WHERE graduated_at IS NOT NULL",
@@ -215,6 +220,20 @@ const TALLY: [&str; 26] = [
     "SELECT COUNT(*) AS n FROM pod_members",
     "SELECT COALESCE(CAST(SUM(members) AS BIGINT), 0) AS n FROM pods",
     "SELECT COUNT(*) AS n FROM pod_waitlist",
+    "SELECT COUNT(*) AS n FROM job_shortlists",
+    "SELECT COUNT(*) AS n FROM applications WHERE status = 'open'",
+    "SELECT COUNT(*) AS n FROM applications WHERE status = 'placed'",
+    "SELECT COUNT(*) AS n FROM applications WHERE status = 'closed'",
+    "SELECT COUNT(*) AS n FROM workflow_instances WHERE status = 'active'",
+    "SELECT COUNT(*) AS n FROM workflow_instances WHERE status = 'completed'",
+    "SELECT COUNT(*) AS n FROM workflow_instances WHERE status = 'cancelled'",
+    "SELECT COUNT(*) AS n FROM interviews",
+    "SELECT COUNT(*) AS n FROM placements",
+    "SELECT COUNT(*) AS n FROM bench_departures",
+    "SELECT COUNT(*) AS n FROM consultant_assignments",
+    "SELECT COUNT(*) AS n FROM goal_advances",
+    "SELECT COALESCE(CAST(SUM(progress) AS BIGINT), 0) AS n FROM pod_goals",
+    "SELECT COUNT(*) AS n FROM pod_goals WHERE achieved_at IS NOT NULL",
     "SELECT COUNT(*) AS n FROM notifications",
     "SELECT COUNT(*) AS n FROM notification_letters",
     "SELECT COUNT(*) AS n FROM notification_letters WHERE sent_at IS NOT NULL",
