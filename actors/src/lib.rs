@@ -78,7 +78,8 @@ pub fn modules_with(builder: BusBuilder, settings: &Settings) -> BusBuilder {
     }
     #[cfg(feature = "ai")]
     if settings.ai.enabled {
-        bus = bus.module(|| ai::Ai);
+        let ai = ai::Ai::new(&settings.ai);
+        bus = bus.module(move || ai.clone());
     }
     #[cfg(feature = "ats")]
     if settings.ats.enabled {

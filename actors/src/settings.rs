@@ -15,6 +15,10 @@ pub struct Settings {
     #[cfg(not(feature = "achievements"))]
     pub achievements: Switch,
     /// `[ai]`
+    #[cfg(feature = "ai")]
+    pub ai: crate::ai::Settings,
+    /// `[ai]`
+    #[cfg(not(feature = "ai"))]
     pub ai: Switch,
     /// `[ats]`
     pub ats: Switch,

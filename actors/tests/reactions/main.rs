@@ -10,8 +10,12 @@
 mod academy;
 #[cfg(feature = "achievements")]
 mod achievements;
+#[cfg(feature = "ai")]
+mod ai;
 #[cfg(feature = "ats")]
 mod ats;
+#[cfg(all(feature = "crm", feature = "notifications"))]
+mod crm;
 mod demo;
 #[cfg(feature = "hr")]
 mod hr;

@@ -209,7 +209,7 @@ pub(crate) fn impatient() -> ModuleOptions {
     ModuleOptions::default().retry(stentor::RetryPolicy::new().max_attempts(1))
 }
 
-const TALLY: [&str; 40] = [
+const TALLY: [&str; 43] = [
     "SELECT COUNT(*) AS n FROM topic_completions",
     "SELECT COUNT(*) AS n FROM quiz_results",
     "SELECT COUNT(*) AS n FROM course_progress WHERE graduated_at IS NOT NULL",
@@ -249,5 +249,8 @@ const TALLY: [&str; 40] = [
     "SELECT COALESCE(CAST(SUM(amount) AS BIGINT), 0) AS n FROM xp_transactions",
     "SELECT COALESCE(CAST(SUM(placements) AS BIGINT), 0) AS n FROM recruiter_placements",
     "SELECT COUNT(*) AS n FROM achievements",
+    "SELECT COUNT(*) AS n FROM ai_findings",
+    "SELECT COUNT(*) AS n FROM conversations WHERE analysed_at IS NOT NULL",
+    "SELECT COUNT(*) AS n FROM opportunity_pipeline",
     "SELECT COUNT(*) AS n FROM system_events",
 ];
