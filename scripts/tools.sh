@@ -53,6 +53,11 @@ require_mail_server() {
     command -v aiosmtpd >/dev/null || install_package python3-aiosmtpd
 }
 
+# Reads the documents that the modules make, as their readers do.
+require_pdftotext() {
+    command -v pdftotext >/dev/null || install_package poppler-utils
+}
+
 have_nextest() { cargo nextest --version >/dev/null 2>&1; }
 
 require_nextest() {

@@ -87,7 +87,8 @@ pub fn modules_with(builder: BusBuilder, settings: &Settings) -> BusBuilder {
     }
     #[cfg(feature = "companions")]
     if settings.companions.enabled {
-        bus = bus.module(|| companions::Companions);
+        let settings = settings.companions.clone();
+        bus = bus.module(move || companions::Companions::new(&settings));
     }
     #[cfg(feature = "crm")]
     if settings.crm.enabled {

@@ -23,6 +23,10 @@ pub struct Settings {
     /// `[ats]`
     pub ats: Switch,
     /// `[companions]`
+    #[cfg(feature = "companions")]
+    pub companions: crate::companions::Settings,
+    /// `[companions]`
+    #[cfg(not(feature = "companions"))]
     pub companions: Switch,
     /// `[crm]`
     pub crm: Switch,

@@ -16,6 +16,8 @@ mod ai;
 mod ats;
 #[cfg(all(feature = "crm", feature = "notifications"))]
 mod crm;
+#[cfg(feature = "companions")]
+mod companions;
 mod demo;
 #[cfg(feature = "hr")]
 mod hr;

@@ -88,12 +88,29 @@ pub(crate) use on_both_databases;
 pub(crate) struct World {
     pub(crate) bus: Bus,
     pub(crate) school: School,
+    /// Where the usual modules keep documents.
+    pub(crate) documents: TempDir,
     _database: Database,
+}
+
+/// Returns the usual settings, with documents kept in `folder`.
+#[cfg_attr(
+    not(feature = "companions"),
+    allow(unused_mut, unused_variables, reason = "nothing else makes documents")
+)]
+pub(crate) fn settings(folder: &std::path::Path) -> stentor_actors::Settings {
+    let mut settings = stentor_actors::Settings::default();
+    #[cfg(feature = "companions")]
+    folder.clone_into(&mut settings.companions.folder);
+    settings
 }
 
 impl World {
     pub(crate) async fn start(database: Database, school: School) -> Self {
-        Self::start_with(database, school, stentor_actors::modules).await
+        let documents = tempfile::tempdir().unwrap();
+        let settings = settings(documents.path());
+        let modules = |builder| stentor_actors::modules_with(builder, &settings);
+        Self { documents, ..Self::start_with(database, school, modules).await }
     }
 
     /// Starts with other modules than the usual ones.
@@ -105,7 +122,7 @@ impl World {
         let builder = Bus::builder().database(&database.url).poll_interval(Duration::from_millis(20));
         let bus = modules(builder).start().await.unwrap();
         school.insert(&bus).await.unwrap();
-        Self { bus, school, _database: database }
+        Self { bus, school, documents: tempfile::tempdir().unwrap(), _database: database }
     }
 
     pub(crate) async fn stop(self) {
@@ -209,7 +226,7 @@ pub(crate) fn impatient() -> ModuleOptions {
     ModuleOptions::default().retry(stentor::RetryPolicy::new().max_attempts(1))
 }
 
-const TALLY: [&str; 43] = [
+const TALLY: [&str; 44] = [
     "SELECT COUNT(*) AS n FROM topic_completions",
     "SELECT COUNT(*) AS n FROM quiz_results",
     "SELECT COUNT(*) AS n FROM course_progress WHERE graduated_at IS NOT NULL",
@@ -249,6 +266,7 @@ const TALLY: [&str; 43] = [
     "SELECT COALESCE(CAST(SUM(amount) AS BIGINT), 0) AS n FROM xp_transactions",
     "SELECT COALESCE(CAST(SUM(placements) AS BIGINT), 0) AS n FROM recruiter_placements",
     "SELECT COUNT(*) AS n FROM achievements",
+    "SELECT COUNT(*) AS n FROM generated_documents",
     "SELECT COUNT(*) AS n FROM ai_findings",
     "SELECT COUNT(*) AS n FROM conversations WHERE analysed_at IS NOT NULL",
     "SELECT COUNT(*) AS n FROM opportunity_pipeline",
