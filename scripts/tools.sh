@@ -48,6 +48,16 @@ require_postgres() {
     find_postgres || fail "the package postgresql brought no initdb; install a PostgreSQL server"
 }
 
+# A real mail server for the tests of e-mails.
+require_mail_server() {
+    command -v aiosmtpd >/dev/null || install_package python3-aiosmtpd
+}
+
+# Reads the documents that the modules make, as their readers do.
+require_pdftotext() {
+    command -v pdftotext >/dev/null || install_package poppler-utils
+}
+
 have_nextest() { cargo nextest --version >/dev/null 2>&1; }
 
 require_nextest() {

@@ -10,7 +10,7 @@ use crate::envelope::Envelope;
 use crate::event::{Event, assert_event_type};
 use crate::publication::{Publication, PublishError, Submission};
 use crate::services::Services;
-use crate::store::{DatabaseKind, StoreError, Transaction};
+use crate::store::{DatabaseKind, Row, StoreError, Transaction, Value};
 
 /// How long a handler's transaction may stay open on SQLite, where it holds up
 /// every publisher.
@@ -57,6 +57,17 @@ impl Context<'_> {
     #[must_use]
     pub fn database(&self) -> DatabaseKind {
         self.services.store.database_kind()
+    }
+
+    /// Runs a query that only reads, outside the delivery's transaction: for slow work that must come before it.
+    ///
+    /// It sees what was committed when it ran, and holds nobody up.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database refuses the statement.
+    pub async fn fetch_all(&self, sql: &str, args: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        self.services.store.fetch_all(sql, args).await
     }
 
     /// Returns the delivery's transaction, opened on first use.

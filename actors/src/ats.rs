@@ -1,11 +1,34 @@
-//! Applicant tracking: graduates become candidates.
+//! Applicant tracking: graduates become candidates, and candidates are placed.
+//!
+//! ```text
+//! course.graduated ─→ the bench └→ candidate.created
+//! job.posted ─→ `job_shortlists` · interview.scheduled ─→ `interviews`
+//! application.submitted ─→ `applications`, `workflow_instances`
+//! candidate.placed ─→ off the bench, `applications` closed, their `workflow_instances` cancelled
+//! ```
+//!
+//! Events of one candidate may be handled in any order. Whatever depends on that
+//! order first holds the candidate's row ([`people::hold`]), so that of two
+//! reactions the second sees what the first one did, and ends in the same place.
 
 use stentor::{Context, Handle, HandlerError, Module, Subscriptions, args};
 
-use crate::events::{CandidateCreated, CourseGraduated};
+use crate::events::{
+    ApplicationSubmitted, CandidateCreated, CandidatePlaced, CourseGraduated, InterviewScheduled, JobPosted,
+};
 use crate::people::{self, Role};
 
-/// Makes candidates of graduates.
+mod applications;
+mod interviews;
+mod jobs;
+mod placements;
+
+pub use applications::submit_application;
+pub use interviews::schedule_interview;
+pub use jobs::{NewJob, PostJobError, SHORTLIST_MAX, post_job};
+pub use placements::{Placement, RecordPlacementError, record_placement};
+
+/// Follows candidates from the bench to a placement.
 #[derive(Debug)]
 pub struct Ats;
 
@@ -13,7 +36,11 @@ impl Module for Ats {
     const NAME: &'static str = "ats";
 
     fn subscriptions(on: &mut Subscriptions<Self>) {
+        on.event::<ApplicationSubmitted>();
+        on.event::<CandidatePlaced>();
         on.event::<CourseGraduated>();
+        on.event::<InterviewScheduled>();
+        on.event::<JobPosted>();
     }
 }
 

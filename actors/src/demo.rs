@@ -6,7 +6,7 @@
 //! be there.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -15,6 +15,7 @@ use stentor::{Bus, Publication, PublishError, StoreError};
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use crate::Settings;
 use crate::chain;
 use crate::school::School;
 
@@ -118,7 +119,7 @@ pub async fn run(options: &DemoOptions) -> Result<DemoReport, DemoError> {
         return Err(DemoError::Graduates(options.graduates));
     }
     let place = Place::prepare(options)?;
-    let bus = crate::modules(Bus::builder().database(&place.url)).start().await?;
+    let bus = crate::modules_with(Bus::builder().database(&place.url), &place.settings).start().await?;
     let report = graduate(&bus, options.graduates).await;
     let stopped = bus.shutdown(SHUTDOWN_DEADLINE).await;
     let report = report?;
@@ -126,28 +127,40 @@ pub async fn run(options: &DemoOptions) -> Result<DemoReport, DemoError> {
     Ok(report)
 }
 
-/// Where the demo's database is; a folder of its own is removed with it.
+/// Where the demo's database and documents are; a folder of its own is removed with it.
 struct Place {
     url: String,
+    settings: Settings,
     _folder: Option<TempDir>,
 }
 
 impl Place {
     fn prepare(options: &DemoOptions) -> Result<Self, DemoError> {
-        if let Some(url) = &options.database {
-            return Ok(Self { url: url.clone(), _folder: None });
-        }
         let refused = |path: PathBuf| move |source| DemoError::Folder { path, source };
-        if let Some(path) = &options.keep {
+        if let (None, Some(path)) = (&options.database, &options.keep) {
             std::fs::create_dir_all(path).map_err(refused(path.clone()))?;
-            return Ok(Self { url: sqlite_url(path), _folder: None });
+            return Ok(Self { url: sqlite_url(path), settings: settings(path), _folder: None });
         }
         let folder = tempfile::tempdir().map_err(refused(std::env::temp_dir()))?;
-        Ok(Self { url: sqlite_url(folder.path()), _folder: Some(folder) })
+        let url = options.database.clone().unwrap_or_else(|| sqlite_url(folder.path()));
+        Ok(Self { url, settings: settings(folder.path()), _folder: Some(folder) })
     }
 }
 
-fn sqlite_url(folder: &std::path::Path) -> String {
+/// Returns the default settings, with documents kept within `folder`.
+#[cfg(feature = "companions")]
+fn settings(folder: &Path) -> Settings {
+    let mut settings = Settings::default();
+    settings.companions.folder = folder.join("documents");
+    settings
+}
+
+#[cfg(not(feature = "companions"))]
+fn settings(_folder: &Path) -> Settings {
+    Settings::default()
+}
+
+fn sqlite_url(folder: &Path) -> String {
     format!("sqlite://{}", folder.join("stentor.db").display())
 }
 

@@ -23,7 +23,7 @@ pub use achievements::AchievementEarned;
 pub use ai::{ConversationEnded, CrossPollinationOpportunity};
 pub use ats::{ApplicationSubmitted, CandidateCreated, CandidatePlaced, InterviewScheduled, JobPosted};
 pub use hr::{EmployeeHired, ExpenseApproved, LeaveApproved, TimesheetSubmitted};
-pub use notifications::{NotificationKind, NotificationSend};
+pub use notifications::{EmailQueued, NotificationKind, NotificationSend, SlackQueued, WebhookQueued};
 pub use stentor::{OriginalEvent, SystemError};
 pub use trikala::{GoalAchieved, WorkflowCompleted};
 
@@ -84,6 +84,9 @@ catalogue_of![
     CrossPollinationOpportunity,
     AchievementEarned,
     NotificationSend,
+    EmailQueued,
+    WebhookQueued,
+    SlackQueued,
     SystemError,
 ];
 

@@ -1,6 +1,22 @@
 //! Human resources: who is hired, works, is on leave and spends.
+//!
+//! ```text
+//! candidate.placed ─→ role, profile, `employments`, `leave_balances`
+//!                     └→ employee.hired ─→ `onboarding_tasks`
+//! leave.approved ─→ `leaves`, `leave_balances`
+//! timesheet.submitted ─→ `timesheets` · expense.approved ─→ `reimbursements`
+//! ```
 
 use stentor::{Module, Subscriptions};
+
+use crate::events::{CandidatePlaced, EmployeeHired, ExpenseApproved, LeaveApproved, TimesheetSubmitted};
+
+mod hiring;
+mod leave;
+mod paperwork;
+
+pub use leave::{ANNUAL_LEAVE_DAYS, SICK_LEAVE_DAYS};
+pub use paperwork::{REIMBURSED_WITHIN, WEEK_HOURS};
 
 /// Keeps the records of employees.
 #[derive(Debug)]
@@ -9,5 +25,11 @@ pub struct Hr;
 impl Module for Hr {
     const NAME: &'static str = "hr";
 
-    fn subscriptions(_on: &mut Subscriptions<Self>) {}
+    fn subscriptions(on: &mut Subscriptions<Self>) {
+        on.event::<CandidatePlaced>();
+        on.event::<EmployeeHired>();
+        on.event::<ExpenseApproved>();
+        on.event::<LeaveApproved>();
+        on.event::<TimesheetSubmitted>();
+    }
 }

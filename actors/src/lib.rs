@@ -73,11 +73,13 @@ pub fn modules_with(builder: BusBuilder, settings: &Settings) -> BusBuilder {
     }
     #[cfg(feature = "achievements")]
     if settings.achievements.enabled {
-        bus = bus.module(|| achievements::Achievements);
+        let achievements = achievements::Achievements::new(&settings.achievements);
+        bus = bus.module(move || achievements.clone());
     }
     #[cfg(feature = "ai")]
     if settings.ai.enabled {
-        bus = bus.module(|| ai::Ai);
+        let ai = ai::Ai::new(&settings.ai);
+        bus = bus.module(move || ai.clone());
     }
     #[cfg(feature = "ats")]
     if settings.ats.enabled {
@@ -85,7 +87,8 @@ pub fn modules_with(builder: BusBuilder, settings: &Settings) -> BusBuilder {
     }
     #[cfg(feature = "companions")]
     if settings.companions.enabled {
-        bus = bus.module(|| companions::Companions);
+        let settings = settings.companions.clone();
+        bus = bus.module(move || companions::Companions::new(&settings));
     }
     #[cfg(feature = "crm")]
     if settings.crm.enabled {
@@ -97,7 +100,7 @@ pub fn modules_with(builder: BusBuilder, settings: &Settings) -> BusBuilder {
     }
     #[cfg(feature = "notifications")]
     if settings.notifications.enabled {
-        bus = bus.module(|| notifications::Notifications);
+        bus = notifications::modules(bus, &settings.notifications);
     }
     #[cfg(feature = "trikala")]
     if settings.trikala.enabled {

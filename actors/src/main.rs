@@ -27,6 +27,8 @@ fn main() -> anyhow::Result<ExitCode> {
         .migrations(&stentor_actors::MIGRATIONS)
         .examples(examples.into_iter().map(|example| (example.event_type, example.payload)))
         .command(demo, run_demo);
+    #[cfg(feature = "ai")]
+    let app = app.command(stentor_actors::ai::evaluate::command(), stentor_actors::ai::evaluate::run);
     Ok(app.run())
 }
 

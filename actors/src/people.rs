@@ -1,8 +1,11 @@
 //! The people that all modules deal with: profiles, roles, and who is on which team.
 
 use stentor::{HandlerError, StoreError, Transaction, args};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
+
+/// From a placement to the first working day.
+pub const NOTICE: Duration = Duration::days(14);
 
 /// What a user may be; a user can have several roles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +79,31 @@ pub async fn with_role(tx: &mut Transaction, role: Role) -> Result<Vec<Uuid>, St
         WHERE role_id = (SELECT id FROM roles WHERE name = $1) ORDER BY user_id";
     let rows = tx.fetch_all(HOLDERS, args![role.as_str()]).await?;
     rows.iter().map(|row| row.get("user_id")).collect()
+}
+
+/// Returns what time it is by the database's clock.
+///
+/// On PostgreSQL that is when the transaction began.
+///
+/// # Errors
+///
+/// Fails if the database does.
+pub async fn now(tx: &mut Transaction) -> Result<OffsetDateTime, StoreError> {
+    tx.fetch_one("SELECT reading FROM clock", args![]).await?.get("reading")
+}
+
+/// Holds the row of `user` until the transaction ends: whoever else holds it waits, and then sees what happened.
+///
+/// # Errors
+///
+/// Fatal if there is no such user.
+pub async fn hold(tx: &mut Transaction, user: Uuid) -> Result<(), HandlerError> {
+    const HOLD: &str = "UPDATE user_profiles SET full_name = full_name WHERE id = $1";
+    if tx.execute(HOLD, args![user]).await? > 0 {
+        Ok(())
+    } else {
+        Err(absent(&format!("user {user} does not exist")))
+    }
 }
 
 /// Turns a broken reference into a fatal error that says what is missing; all other errors may be retried.

@@ -9,18 +9,34 @@ pub struct Settings {
     /// `[academy]`
     pub academy: Switch,
     /// `[achievements]`
+    #[cfg(feature = "achievements")]
+    pub achievements: crate::achievements::Settings,
+    /// `[achievements]`
+    #[cfg(not(feature = "achievements"))]
     pub achievements: Switch,
     /// `[ai]`
+    #[cfg(feature = "ai")]
+    pub ai: crate::ai::Settings,
+    /// `[ai]`
+    #[cfg(not(feature = "ai"))]
     pub ai: Switch,
     /// `[ats]`
     pub ats: Switch,
     /// `[companions]`
+    #[cfg(feature = "companions")]
+    pub companions: crate::companions::Settings,
+    /// `[companions]`
+    #[cfg(not(feature = "companions"))]
     pub companions: Switch,
     /// `[crm]`
     pub crm: Switch,
     /// `[hr]`
     pub hr: Switch,
     /// `[notifications]`
+    #[cfg(feature = "notifications")]
+    pub notifications: crate::notifications::Settings,
+    /// `[notifications]`
+    #[cfg(not(feature = "notifications"))]
     pub notifications: Switch,
     /// `[trikala]`
     pub trikala: Switch,

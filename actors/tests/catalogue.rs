@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use stentor_actors::events::{catalogue, examples};
 
 /// The types of the architecture's own document, and ours.
-const TYPES: [&str; 19] = [
+const TYPES: [&str; 22] = [
     "achievement.earned",
     "application.submitted",
     "candidate.created",
@@ -13,6 +13,7 @@ const TYPES: [&str; 19] = [
     "conversation.ended",
     "course.graduated",
     "cross_pollination.opportunity",
+    "email.queued",
     "employee.hired",
     "expense.approved",
     "goal.achieved",
@@ -21,9 +22,11 @@ const TYPES: [&str; 19] = [
     "leave.approved",
     "notification.send",
     "quiz.passed",
+    "slack.queued",
     "system.error",
     "timesheet.submitted",
     "topic.completed",
+    "webhook.queued",
     "workflow.completed",
 ];
 

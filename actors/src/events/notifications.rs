@@ -62,3 +62,37 @@ impl Example for NotificationSend {
         }
     }
 }
+
+/// Defines the event that says that a letter waits for its channel.
+///
+/// One type for each channel, so that each is retried and broken on its own.
+macro_rules! letter_queued {
+    ($(#[$doc:meta] $name:ident = $type:literal;)*) => {$(
+        #[$doc]
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        pub struct $name {
+            /// The letter, in `notification_letters`.
+            pub letter_id: Uuid,
+        }
+
+        impl Event for $name {
+            const TYPE: &'static str = $type;
+        }
+
+        impl Example for $name {
+            fn example() -> Self {
+                Self { letter_id: example_id(52) }
+            }
+        }
+    )*};
+}
+
+letter_queued! {
+    /// An e-mail waits to be sent.
+    EmailQueued = "email.queued";
+    /// A webhook's message waits to be sent.
+    WebhookQueued = "webhook.queued";
+    /// A message to Slack waits to be sent.
+    SlackQueued = "slack.queued";
+}

@@ -1,6 +1,7 @@
-//! Applicant tracking makes candidates of graduates.
+//! Applicant tracking makes candidates of graduates, and follows them to a job.
 
-use stentor::args;
+use stentor::{BusBuilder, ModuleOptions, args};
+use stentor_actors::ats::Ats;
 use stentor_actors::events::CourseGraduated;
 use stentor_actors::school::School;
 use time::OffsetDateTime;
@@ -8,12 +9,24 @@ use uuid::Uuid;
 
 use crate::world::{Database, World, on_both_databases};
 
+mod applications;
+mod interviews;
+mod shortlists;
+
 on_both_databases![
     a_graduate_becomes_a_candidate_on_the_bench,
     a_graduation_delivered_again_makes_no_second_candidate,
     a_second_course_makes_no_second_candidate,
     a_placed_candidate_stays_placed,
 ];
+
+/// Applicant tracking alone, with several workers.
+fn ats(builder: BusBuilder) -> BusBuilder {
+    builder
+        .catalogue(&stentor_actors::catalogue())
+        .migrations(&stentor_actors::MIGRATIONS)
+        .module_with(ModuleOptions::default().workers(4), || Ats)
+}
 
 fn graduation(world: &World, course_of: u32) -> CourseGraduated {
     CourseGraduated {

@@ -8,9 +8,26 @@
 )]
 
 mod academy;
+#[cfg(feature = "achievements")]
+mod achievements;
+#[cfg(feature = "ai")]
+mod ai;
+#[cfg(feature = "ats")]
 mod ats;
+#[cfg(all(feature = "crm", feature = "notifications"))]
+mod crm;
+#[cfg(feature = "companions")]
+mod companions;
 mod demo;
+#[cfg(feature = "hr")]
+mod hr;
+#[cfg(feature = "notifications")]
 mod notifications;
+#[cfg(all(feature = "ats", feature = "trikala"))]
+mod placements;
+#[cfg(any(feature = "achievements", feature = "ats", feature = "hr", feature = "trikala"))]
+mod placing;
+#[cfg(all(feature = "notifications", feature = "trikala"))]
 mod trikala;
 mod whole_school;
 mod world;

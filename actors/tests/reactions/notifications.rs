@@ -9,6 +9,11 @@ use uuid::Uuid;
 
 use crate::world::{Database, World, impatient, on_both_databases};
 
+mod channels;
+mod failures;
+mod mail_server;
+mod occasions;
+
 on_both_databases![
     the_whole_recruitment_team_is_told_of_a_graduate_once,
     a_notification_reaches_its_user_once,
@@ -124,6 +129,7 @@ async fn a_failure_to_tell_of_an_error_is_not_an_error_to_tell_of(database: Data
     assert_eq!(world.delivery(event, "notifications").await.state, DeliveryState::Dead);
     // A dead letter of another type does make one, so the silence above is no accident. The table of
     // notifications goes too, so that a letter dies of something that a retry might have cured.
+    world.write("DROP TABLE notification_letters", args![]).await;
     world.write("DROP TABLE notifications", args![]).await;
     let letter = world.happens(letter(world.student(0))).await;
     assert_eq!(world.delivery(letter, "notifications").await.state, DeliveryState::Dead);
@@ -139,4 +145,14 @@ async fn a_failure_to_tell_of_an_error_is_not_an_error_to_tell_of(database: Data
     assert_eq!(errors.len(), 2);
     assert_eq!(errors[1].payload["originalEvent"]["id"], letter.to_string());
     world.stop().await;
+}
+
+/// Waits until something is so.
+async fn until(is_so: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !is_so().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), waiting).await.expect("it comes to be so");
 }

@@ -1,10 +1,16 @@
 //! Trikala finds graduates a place in a pod, and never one too many.
+//!
+//! What it does about placements is with the rest of their story, in `placements`.
 
-use stentor::args;
+use stentor::{BusBuilder, ModuleOptions, args};
 use stentor_actors::events::CourseGraduated;
 use stentor_actors::school::{ADMINS, School};
+use stentor_actors::trikala::Trikala;
 
 use crate::world::{Database, World, on_both_databases};
+
+mod goals;
+mod line;
 
 on_both_databases![
     a_graduate_joins_a_pod_and_its_senior_is_told,
@@ -14,6 +20,14 @@ on_both_databases![
     without_room_a_graduate_waits_and_every_admin_is_told,
     somebody_who_waits_and_is_delivered_again_still_waits_once,
 ];
+
+/// Trikala alone, with more workers than it asks for, so that they meet on the pods.
+fn trikala(builder: BusBuilder) -> BusBuilder {
+    builder
+        .catalogue(&stentor_actors::catalogue())
+        .migrations(&stentor_actors::MIGRATIONS)
+        .module_with(ModuleOptions::default().workers(6), || Trikala)
+}
 
 fn graduation(world: &World, student: usize) -> CourseGraduated {
     CourseGraduated {
@@ -64,15 +78,7 @@ async fn pods_fill_evenly_and_never_over_their_capacity_however_many_come_at_onc
     const SPREAD: &str = "SELECT COUNT(*) AS n FROM pods p
         WHERE members <> $1 OR members <> (SELECT COUNT(*) FROM pod_members m WHERE m.pod_id = p.id)";
     let school = School::new(40, 1).pods(4, 8);
-    let world = World::start_with(database, school, |builder| {
-        // More workers than the module asks for, so that they meet on the pods.
-        let many = stentor::ModuleOptions::default().workers(6);
-        builder
-            .catalogue(&stentor_actors::catalogue())
-            .migrations(&stentor_actors::MIGRATIONS)
-            .module_with(many, || stentor_actors::trikala::Trikala)
-    })
-    .await;
+    let world = World::start_with(database, school, trikala).await;
     let half: Vec<CourseGraduated> = (0..20).map(|student| graduation(&world, student)).collect();
     world.all_happen(half).await;
     assert_eq!(world.number("SELECT COUNT(*) AS n FROM pod_members", args![]).await, 20);

@@ -88,12 +88,29 @@ pub(crate) use on_both_databases;
 pub(crate) struct World {
     pub(crate) bus: Bus,
     pub(crate) school: School,
+    /// Where the usual modules keep documents.
+    pub(crate) documents: TempDir,
     _database: Database,
+}
+
+/// Returns the usual settings, with documents kept in `folder`.
+#[cfg_attr(
+    not(feature = "companions"),
+    allow(unused_mut, unused_variables, reason = "nothing else makes documents")
+)]
+pub(crate) fn settings(folder: &std::path::Path) -> stentor_actors::Settings {
+    let mut settings = stentor_actors::Settings::default();
+    #[cfg(feature = "companions")]
+    folder.clone_into(&mut settings.companions.folder);
+    settings
 }
 
 impl World {
     pub(crate) async fn start(database: Database, school: School) -> Self {
-        Self::start_with(database, school, stentor_actors::modules).await
+        let documents = tempfile::tempdir().unwrap();
+        let settings = settings(documents.path());
+        let modules = |builder| stentor_actors::modules_with(builder, &settings);
+        Self { documents, ..Self::start_with(database, school, modules).await }
     }
 
     /// Starts with other modules than the usual ones.
@@ -105,7 +122,7 @@ impl World {
         let builder = Bus::builder().database(&database.url).poll_interval(Duration::from_millis(20));
         let bus = modules(builder).start().await.unwrap();
         school.insert(&bus).await.unwrap();
-        Self { bus, school, _database: database }
+        Self { bus, school, documents: tempfile::tempdir().unwrap(), _database: database }
     }
 
     pub(crate) async fn stop(self) {
@@ -126,9 +143,22 @@ impl World {
         let chain_id = Uuid::now_v7();
         let events = events.into_iter().map(|event| Publication::new(event).correlation_id(chain_id));
         let receipts = self.bus.publish_all(events).await.unwrap();
+        self.settled(chain_id).await;
+        receipts.iter().map(stentor::Receipt::id).collect()
+    }
+
+    /// Waits until everything in a chain of events is done.
+    pub(crate) async fn settled(&self, chain_id: Uuid) {
         let settled = chain::settled(self.bus.client(), chain_id);
         tokio::time::timeout(PATIENCE, settled).await.expect("the chain settles").unwrap();
-        receipts.iter().map(stentor::Receipt::id).collect()
+    }
+
+    /// Publishes an event that no retry can cure in a module, and returns what the module says of it.
+    pub(crate) async fn is_parked<E: Event>(&self, event: E, module: &str) -> String {
+        let event = self.happens(event).await;
+        let delivery = self.delivery(event, module).await;
+        assert_eq!((delivery.state, delivery.attempts), (DeliveryState::Dead, 1));
+        delivery.errors.to_string()
     }
 
     /// Delivers an event to a module again, and waits until it has acknowledged it.
@@ -140,6 +170,13 @@ impl World {
             }
         };
         tokio::time::timeout(PATIENCE, acked).await.expect("the replay is acknowledged");
+    }
+
+    /// Delivers an event to a module again, and compares what the tables hold before and after.
+    pub(crate) async fn nothing_changes_again(&self, event: Uuid, module: &str) {
+        let tally = self.tally().await;
+        self.happens_again(event, module).await;
+        assert_eq!(self.tally().await, tally);
     }
 
     pub(crate) async fn delivery(&self, event: Uuid, module: &str) -> DeliveryRecord {
@@ -189,7 +226,7 @@ pub(crate) fn impatient() -> ModuleOptions {
     ModuleOptions::default().retry(stentor::RetryPolicy::new().max_attempts(1))
 }
 
-const TALLY: [&str; 13] = [
+const TALLY: [&str; 44] = [
     "SELECT COUNT(*) AS n FROM topic_completions",
     "SELECT COUNT(*) AS n FROM quiz_results",
     "SELECT COUNT(*) AS n FROM course_progress WHERE graduated_at IS NOT NULL",
@@ -200,7 +237,38 @@ const TALLY: [&str; 13] = [
     "SELECT COUNT(*) AS n FROM pod_members",
     "SELECT COALESCE(CAST(SUM(members) AS BIGINT), 0) AS n FROM pods",
     "SELECT COUNT(*) AS n FROM pod_waitlist",
+    "SELECT COUNT(*) AS n FROM job_shortlists",
+    "SELECT COUNT(*) AS n FROM applications WHERE status = 'open'",
+    "SELECT COUNT(*) AS n FROM applications WHERE status = 'placed'",
+    "SELECT COUNT(*) AS n FROM applications WHERE status = 'closed'",
+    "SELECT COUNT(*) AS n FROM workflow_instances WHERE status = 'active'",
+    "SELECT COUNT(*) AS n FROM workflow_instances WHERE status = 'completed'",
+    "SELECT COUNT(*) AS n FROM workflow_instances WHERE status = 'cancelled'",
+    "SELECT COUNT(*) AS n FROM interviews",
+    "SELECT COUNT(*) AS n FROM placements",
+    "SELECT COUNT(*) AS n FROM bench_departures",
+    "SELECT COUNT(*) AS n FROM consultant_assignments",
+    "SELECT COUNT(*) AS n FROM goal_advances",
+    "SELECT COALESCE(CAST(SUM(progress) AS BIGINT), 0) AS n FROM pod_goals",
+    "SELECT COUNT(*) AS n FROM pod_goals WHERE achieved_at IS NOT NULL",
     "SELECT COUNT(*) AS n FROM notifications",
+    "SELECT COUNT(*) AS n FROM notification_letters",
+    "SELECT COUNT(*) AS n FROM notification_letters WHERE sent_at IS NOT NULL",
     "SELECT COALESCE(CAST(SUM(errors) AS BIGINT), 0) AS n FROM error_digests",
+    "SELECT COALESCE(CAST(SUM(positions) AS BIGINT), 0) AS n FROM employments",
+    "SELECT COUNT(*) AS n FROM user_profiles WHERE employee_hire_date IS NOT NULL",
+    "SELECT COALESCE(CAST(SUM(days * 2) AS BIGINT), 0) AS n FROM leave_balances",
+    "SELECT COUNT(*) AS n FROM leaves",
+    "SELECT COUNT(*) AS n FROM onboarding_tasks",
+    "SELECT COUNT(*) AS n FROM timesheets",
+    "SELECT COUNT(*) AS n FROM reimbursements",
+    "SELECT COUNT(*) AS n FROM xp_transactions",
+    "SELECT COALESCE(CAST(SUM(amount) AS BIGINT), 0) AS n FROM xp_transactions",
+    "SELECT COALESCE(CAST(SUM(placements) AS BIGINT), 0) AS n FROM recruiter_placements",
+    "SELECT COUNT(*) AS n FROM achievements",
+    "SELECT COUNT(*) AS n FROM generated_documents",
+    "SELECT COUNT(*) AS n FROM ai_findings",
+    "SELECT COUNT(*) AS n FROM conversations WHERE analysed_at IS NOT NULL",
+    "SELECT COUNT(*) AS n FROM opportunity_pipeline",
     "SELECT COUNT(*) AS n FROM system_events",
 ];

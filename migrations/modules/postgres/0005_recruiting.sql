@@ -14,7 +14,9 @@ CREATE TABLE jobs (
     client_id     UUID NOT NULL REFERENCES clients (id),
     department_id UUID NOT NULL REFERENCES departments (id),
     title         TEXT NOT NULL CHECK (title <> ''),
-    created_at    TIMESTAMPTZ NOT NULL DEFAULT now()
+    created_at    TIMESTAMPTZ NOT NULL DEFAULT now(),
+    -- Once, and for good: whoever comes to the bench later is not on the job's shortlist.
+    shortlisted_at TIMESTAMPTZ
 );
 
 CREATE INDEX jobs_of_client ON jobs (client_id);
@@ -25,7 +27,8 @@ CREATE TABLE job_shortlists (
     candidate_id UUID NOT NULL REFERENCES user_profiles (id) ON DELETE CASCADE,
     position     BIGINT NOT NULL CHECK (position > 0),
     listed_at    TIMESTAMPTZ NOT NULL,
-    PRIMARY KEY (job_id, candidate_id)
+    PRIMARY KEY (job_id, candidate_id),
+    UNIQUE (job_id, position)
 );
 
 CREATE TABLE applications (
@@ -55,7 +58,10 @@ CREATE INDEX workflow_instances_of_object ON workflow_instances (object_id);
 CREATE TABLE interviews (
     id           UUID PRIMARY KEY,
     candidate_id UUID NOT NULL REFERENCES user_profiles (id) ON DELETE CASCADE,
-    scheduled_at TIMESTAMPTZ NOT NULL
+    scheduled_at TIMESTAMPTZ NOT NULL,
+    -- When the date was announced and by which event: an older one that is handled late changes nothing.
+    announced_at TIMESTAMPTZ NOT NULL,
+    announced_by UUID NOT NULL
 );
 
 CREATE INDEX interviews_of_candidate ON interviews (candidate_id, scheduled_at);
@@ -74,6 +80,17 @@ CREATE TABLE placements (
 );
 
 CREATE INDEX placements_of_recruiter ON placements (recruiter_id, created_at);
+
+-- Which placements took somebody off the bench. The key makes it impossible that one does so twice.
+CREATE TABLE bench_departures (
+    candidate_id UUID NOT NULL REFERENCES user_profiles (id) ON DELETE CASCADE,
+    job_id       UUID NOT NULL REFERENCES jobs (id),
+    left_at      TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (candidate_id, job_id)
+);
+
+-- What time it is, in one word for both databases.
+CREATE VIEW clock AS SELECT now() AS reading;
 
 ALTER TABLE user_profiles ADD COLUMN employee_hire_date TIMESTAMPTZ;
 ALTER TABLE user_profiles ADD COLUMN employee_job_title TEXT;

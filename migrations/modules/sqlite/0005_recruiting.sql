@@ -14,7 +14,9 @@ CREATE TABLE jobs (
     client_id     BLOB NOT NULL REFERENCES clients (id),
     department_id BLOB NOT NULL REFERENCES departments (id),
     title         TEXT NOT NULL CHECK (title <> ''),
-    created_at    INTEGER NOT NULL DEFAULT (CAST(unixepoch('subsec') * 1000000 AS INTEGER))
+    created_at    INTEGER NOT NULL DEFAULT (CAST(unixepoch('subsec') * 1000000 AS INTEGER)),
+    -- Once, and for good: whoever comes to the bench later is not on the job's shortlist.
+    shortlisted_at INTEGER
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX jobs_of_client ON jobs (client_id);
@@ -25,7 +27,8 @@ CREATE TABLE job_shortlists (
     candidate_id BLOB NOT NULL REFERENCES user_profiles (id) ON DELETE CASCADE,
     position     INTEGER NOT NULL CHECK (position > 0),
     listed_at    INTEGER NOT NULL,
-    PRIMARY KEY (job_id, candidate_id)
+    PRIMARY KEY (job_id, candidate_id),
+    UNIQUE (job_id, position)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE applications (
@@ -55,7 +58,10 @@ CREATE INDEX workflow_instances_of_object ON workflow_instances (object_id);
 CREATE TABLE interviews (
     id           BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     candidate_id BLOB NOT NULL REFERENCES user_profiles (id) ON DELETE CASCADE,
-    scheduled_at INTEGER NOT NULL
+    scheduled_at INTEGER NOT NULL,
+    -- When the date was announced and by which event: an older one that is handled late changes nothing.
+    announced_at INTEGER NOT NULL,
+    announced_by BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX interviews_of_candidate ON interviews (candidate_id, scheduled_at);
@@ -74,6 +80,17 @@ CREATE TABLE placements (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX placements_of_recruiter ON placements (recruiter_id, created_at);
+
+-- Which placements took somebody off the bench. The key makes it impossible that one does so twice.
+CREATE TABLE bench_departures (
+    candidate_id BLOB NOT NULL REFERENCES user_profiles (id) ON DELETE CASCADE,
+    job_id       BLOB NOT NULL REFERENCES jobs (id),
+    left_at      INTEGER NOT NULL,
+    PRIMARY KEY (candidate_id, job_id)
+) STRICT, WITHOUT ROWID;
+
+-- What time it is, in one word for both databases.
+CREATE VIEW clock AS SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER) AS reading;
 
 ALTER TABLE user_profiles ADD COLUMN employee_hire_date INTEGER;
 ALTER TABLE user_profiles ADD COLUMN employee_job_title TEXT;
