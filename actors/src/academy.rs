@@ -24,7 +24,7 @@ impl Module for Academy {
 
     /// Several workers, as completions of different students have nothing to do with each other.
     fn options() -> ModuleOptions {
-        ModuleOptions::default().workers(4)
+        ModuleOptions::default().workers(4).deliveries_per_transaction(32)
     }
 }
 

@@ -47,7 +47,7 @@ impl Module for Achievements {
 
     /// As many workers as the academy has, which hears of every topic too.
     fn options() -> ModuleOptions {
-        ModuleOptions::default().workers(4)
+        ModuleOptions::default().workers(4).deliveries_per_transaction(32)
     }
 }
 

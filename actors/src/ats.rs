@@ -11,7 +11,7 @@
 //! order first holds the candidate's row ([`people::hold`]), so that of two
 //! reactions the second sees what the first one did, and ends in the same place.
 
-use stentor::{Context, Handle, HandlerError, Module, Subscriptions, args};
+use stentor::{Context, Handle, HandlerError, Module, ModuleOptions, Subscriptions, args};
 
 use crate::events::{
     ApplicationSubmitted, CandidateCreated, CandidatePlaced, CourseGraduated, InterviewScheduled, JobPosted,
@@ -41,6 +41,11 @@ impl Module for Ats {
         on.event::<CourseGraduated>();
         on.event::<InterviewScheduled>();
         on.event::<JobPosted>();
+    }
+
+    /// Nothing but short statements, so that one commit may serve many deliveries.
+    fn options() -> ModuleOptions {
+        ModuleOptions::default().deliveries_per_transaction(32)
     }
 }
 

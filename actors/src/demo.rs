@@ -1,4 +1,4 @@
-//! The main job with nothing installed: students graduate, and everything that
+//! The main job with nothing installed: students graduate, find work, and everything that
 //! follows happens by itself.
 //!
 //! [`run`] makes a school, publishes what its students completed, waits until
@@ -19,6 +19,7 @@ use crate::Settings;
 use crate::chain;
 use crate::school::School;
 
+mod careers;
 mod checks;
 mod render;
 mod story;
@@ -176,9 +177,8 @@ async fn graduate(bus: &Bus, graduates: u32) -> Result<DemoReport, DemoError> {
     });
     bus.publish_all(completions).await?;
     let patience = Duration::from_mins(1) + Duration::from_millis(100) * graduates;
-    tokio::time::timeout(patience, chain::settled(bus.client(), chain_id))
-        .await
-        .map_err(|_| DemoError::TimedOut(patience))??;
+    settle(bus, chain_id, patience).await?;
+    let careers = careers::run(bus, &school, graduates, chain_id, patience).await?;
     let elapsed = start.elapsed();
     let events = chain::events(bus.client(), chain_id).await?;
     let deliveries: usize = events.iter().map(|event| bus.handler_count(&event.event_type)).sum();
@@ -186,7 +186,15 @@ async fn graduate(bus: &Bus, graduates: u32) -> Result<DemoReport, DemoError> {
         events: events.len() as u64,
         deliveries: deliveries as u64,
         elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-        checks: checks::all(bus.client(), &school, graduates, &events).await?,
-        story: story::tell(bus.client(), &school, &events).await?,
+        checks: checks::all(bus.client(), &school, graduates, &careers, &events).await?,
+        story: story::tell(bus.client(), &school, &careers, &events).await?,
     })
+}
+
+/// Waits until nothing of the chain is left to do.
+async fn settle(bus: &Bus, chain_id: Uuid, patience: Duration) -> Result<(), DemoError> {
+    tokio::time::timeout(patience, chain::settled(bus.client(), chain_id))
+        .await
+        .map_err(|_| DemoError::TimedOut(patience))??;
+    Ok(())
 }

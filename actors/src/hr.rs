@@ -7,7 +7,7 @@
 //! timesheet.submitted ─→ `timesheets` · expense.approved ─→ `reimbursements`
 //! ```
 
-use stentor::{Module, Subscriptions};
+use stentor::{Module, ModuleOptions, Subscriptions};
 
 use crate::events::{CandidatePlaced, EmployeeHired, ExpenseApproved, LeaveApproved, TimesheetSubmitted};
 
@@ -31,5 +31,10 @@ impl Module for Hr {
         on.event::<ExpenseApproved>();
         on.event::<LeaveApproved>();
         on.event::<TimesheetSubmitted>();
+    }
+
+    /// Nothing but short statements, so that one commit may serve many deliveries.
+    fn options() -> ModuleOptions {
+        ModuleOptions::default().deliveries_per_transaction(32)
     }
 }

@@ -74,7 +74,7 @@ impl Module for Notifications {
 
     /// Two workers, as half of what comes in are answers to the other half.
     fn options() -> ModuleOptions {
-        ModuleOptions::default().workers(2)
+        ModuleOptions::default().workers(2).deliveries_per_transaction(32)
     }
 }
 

@@ -7,6 +7,7 @@ use stentor::{Client, Event, StoreError, args};
 use time::Duration;
 use uuid::Uuid;
 
+use super::careers::Careers;
 use super::checks::count;
 use crate::events::CourseGraduated;
 use crate::people::Role;
@@ -67,6 +68,7 @@ pub struct TrailEntry {
 pub(super) async fn tell(
     client: &Client,
     school: &School,
+    careers: &Careers,
     events: &[EventRecord],
 ) -> Result<Story, StoreError> {
     let graduation = events.iter().find(|event| event.event_type == CourseGraduated::TYPE);
@@ -76,7 +78,7 @@ pub(super) async fn tell(
     };
     Ok(Story {
         timeline: timeline(events),
-        deeds: deeds(client, school).await?,
+        deeds: deeds(client, school, careers).await?,
         graduate,
         trail: graduation.map_or_else(Vec::new, |graduation| trail(events, graduation)),
     })
@@ -111,7 +113,7 @@ fn timeline(events: &[EventRecord]) -> Vec<Moment> {
 }
 
 /// What the modules did, as the tables show it.
-async fn deeds(client: &Client, school: &School) -> Result<Vec<Deed>, StoreError> {
+async fn deeds(client: &Client, school: &School, careers: &Careers) -> Result<Vec<Deed>, StoreError> {
     const TOPICS: &str =
         "SELECT COUNT(*) AS n FROM topic_completions c JOIN user_profiles p ON p.id = c.user_id
         WHERE p.email LIKE $1";
@@ -123,9 +125,23 @@ async fn deeds(client: &Client, school: &School) -> Result<Vec<Deed>, StoreError
         WHERE p.email LIKE $1";
     const WAITING: &str = "SELECT COUNT(*) AS n FROM pod_waitlist w JOIN user_profiles p ON p.id = w.user_id
         WHERE p.email LIKE $1";
+    const RESUMES: &str =
+        "SELECT COUNT(*) AS n FROM generated_documents d JOIN user_profiles p ON p.id = d.user_id
+        WHERE p.email LIKE $1";
+    const POINTS: &str = "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) AS n FROM xp_transactions x
+        JOIN user_profiles p ON p.id = x.user_id WHERE p.email LIKE $1";
+    const HIRED: &str = "SELECT COUNT(*) AS n FROM placements x JOIN user_profiles p ON p.id = x.candidate_id
+        WHERE x.job_id = $1 AND p.employee_hire_date IS NOT NULL";
+    const ASSIGNED: &str = "SELECT COUNT(*) AS n FROM consultant_assignments WHERE job_id = $1";
+    const FOUND: &str =
+        "SELECT COUNT(*) AS n FROM ai_findings f JOIN conversations c ON c.id = f.conversation_id
+        WHERE c.user_id = $1";
+    const LEADS: &str = "SELECT COUNT(*) AS n FROM opportunity_pipeline WHERE user_id = $1";
     const TOLD: &str = "SELECT COUNT(*) AS n FROM notifications n JOIN user_profiles p ON p.id = n.user_id
         WHERE p.email LIKE $1";
     let of_students = |sql| count(client, sql, args![school.emails(Role::Student)]);
+    let of_job = |sql| count(client, sql, args![careers.job]);
+    let of_talker = |sql| count(client, sql, args![careers.placed.first().copied()]);
     let told = |role| count(client, TOLD, args![school.emails(role)]);
     let deed = |module, did| Deed { module, did };
     Ok(vec![
@@ -137,15 +153,24 @@ async fn deeds(client: &Client, school: &School) -> Result<Vec<Deed>, StoreError
                 of_students(GRADUATES).await?
             ),
         ),
-        deed("ats", format!("put {} candidates on the bench", of_students(BENCH).await?)),
+        deed(
+            "ats",
+            format!("made candidates of all, {} of whom are still on the bench", of_students(BENCH).await?),
+        ),
+        deed("companions", format!("wrote {} résumés", of_students(RESUMES).await?)),
         deed(
             "trikala",
             format!(
-                "gave {} a place in a pod, put {} on the wait list",
+                "gave {} a place in a pod, put {} on the wait list, assigned {} to a client",
                 of_students(MEMBERS).await?,
-                of_students(WAITING).await?
+                of_students(WAITING).await?,
+                of_job(ASSIGNED).await?
             ),
         ),
+        deed("hr", format!("hired {}", of_job(HIRED).await?)),
+        deed("achievements", format!("gave students {} points", of_students(POINTS).await?)),
+        deed("ai", format!("found {} opportunities in a conversation", of_talker(FOUND).await?)),
+        deed("crm", format!("put {} leads into the pipeline", of_talker(LEADS).await?)),
         deed(
             "notifications",
             format!(

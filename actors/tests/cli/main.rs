@@ -11,5 +11,6 @@ mod binary;
 mod databases;
 mod files;
 mod operating;
+mod operations;
 mod reading;
 mod service;

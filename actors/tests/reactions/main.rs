@@ -14,10 +14,10 @@ mod achievements;
 mod ai;
 #[cfg(feature = "ats")]
 mod ats;
-#[cfg(all(feature = "crm", feature = "notifications"))]
-mod crm;
 #[cfg(feature = "companions")]
 mod companions;
+#[cfg(all(feature = "crm", feature = "notifications"))]
+mod crm;
 mod demo;
 #[cfg(feature = "hr")]
 mod hr;
