@@ -10,7 +10,7 @@
 //! clients too, and what they complete counts for the pod's goal. A place is freed
 //! by [`leave_pod`].
 
-use stentor::{Context, Handle, HandlerError, Module, ModuleOptions, Subscriptions, Transaction, args};
+use stentor::{Context, Handle, HandlerError, Module, Subscriptions, Transaction, args};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -36,11 +36,6 @@ impl Module for Trikala {
         on.event::<CandidatePlaced>();
         on.event::<CourseGraduated>();
         on.event::<WorkflowCompleted>();
-    }
-
-    /// Nothing but short statements, so that one commit may serve many deliveries.
-    fn options() -> ModuleOptions {
-        ModuleOptions::default().deliveries_per_transaction(32)
     }
 }
 
