@@ -68,9 +68,7 @@ async fn a_completed_workflow_advances_the_goal_of_the_users_pod_once(database: 
     let event = world.happens(workflow.clone()).await;
     assert_eq!(progress(&world, own).await, (1, None));
     assert_eq!(progress(&world, others).await, (0, None));
-    let tally = world.tally().await;
-    world.happens_again(event, "trikala").await;
-    assert_eq!(world.tally().await, tally);
+    world.nothing_changes_again(event, "trikala").await;
     // Nor does an event of its own count the same workflow again.
     world.happens(workflow).await;
     assert_eq!(progress(&world, own).await, (1, None));
@@ -98,11 +96,9 @@ async fn a_goal_is_achieved_once_however_many_workflows_are_completed_at_once(da
         (Some(&*goal.to_string()), Some(&*pod.to_string()))
     );
     assert_eq!(payload["value"].as_f64(), Some(12.0));
-    let tally = world.tally().await;
     for event in events {
-        world.happens_again(event, "trikala").await;
+        world.nothing_changes_again(event, "trikala").await;
     }
-    assert_eq!(world.tally().await, tally);
     world.stop().await;
 }
 
