@@ -131,6 +131,20 @@ pub enum StoreError {
     Sql(#[from] sqlx::Error),
 }
 
+/// Tries a transaction again for as long as it gets into the way of others: of two that wait for
+/// each other's rows, PostgreSQL refuses one.
+macro_rules! until_no_conflict {
+    ($transaction:expr) => {
+        loop {
+            match $transaction.await {
+                Err(error) if error.is_conflict() => tracing::debug!(%error, "a transaction is tried again"),
+                done => break done,
+            }
+        }
+    };
+}
+use until_no_conflict;
+
 impl StoreError {
     fn while_committing(self) -> Self {
         match self {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::sql::Statement;
-use super::{Store, StoreError};
+use super::{Row, Store, StoreError, Transaction, until_no_conflict};
 use crate::delivery::NodeId;
 
 /// A node that has just signed on.
@@ -135,29 +135,12 @@ impl Store {
     /// Makes rows of what up to `limit` events of an expired node still owe, and
     /// returns how many events that were. Rows that it had claimed are free again.
     pub(crate) async fn adopt(&self, dead: NodeId, limit: u32) -> Result<u32, StoreError> {
-        let mut transaction = self.begin_write().await?;
-        let rows = transaction.query(&ORPHANS, crate::args![dead, limit]).await?;
-        let ids: Vec<Uuid> = rows.iter().map(|row| row.get("id")).collect::<Result<_, _>>()?;
-        transaction.run(&ADOPT_ROWS, crate::args![ids.clone()]).await?;
-        transaction.run(&RELEASE_ADOPTED, crate::args![ids.clone(), 1_i64]).await?;
-        self.finish(&mut transaction, &ids).await?;
-        transaction.run(&FREE_ROWS, crate::args![dead]).await?;
-        transaction.commit().await?;
-        Ok(u32::try_from(ids.len()).unwrap_or(limit))
+        until_no_conflict!(self.free(dead, limit, 1))
     }
 
     /// Makes rows of those of `ids` that are stored and owned by `node`, and returns how many were.
     pub(crate) async fn rescue(&self, node: NodeId, ids: &[Uuid]) -> Result<u32, StoreError> {
-        let mut transaction = self.begin_write().await?;
-        let rows = transaction.query(&STILL_OWNED, crate::args![ids.to_vec(), node]).await?;
-        let ids: Vec<Uuid> = rows.iter().map(|row| row.get("id")).collect::<Result<_, _>>()?;
-        if !ids.is_empty() {
-            transaction.run(&ADOPT_ROWS, crate::args![ids.clone()]).await?;
-            transaction.run(&RELEASE_ADOPTED, crate::args![ids.clone(), 0_i64]).await?;
-            self.finish(&mut transaction, &ids).await?;
-        }
-        transaction.commit().await?;
-        Ok(u32::try_from(ids.len()).unwrap_or(u32::MAX))
+        until_no_conflict!(self.free_some(node, ids))
     }
 
     /// Forgets an expired node that owes nothing any more.
@@ -169,21 +152,49 @@ impl Store {
 
     /// Signs off. What the node still owned becomes rows first; that counts as no adoption.
     pub(crate) async fn leave(&self, node: NodeId) -> Result<(), StoreError> {
-        loop {
-            let mut transaction = self.begin_write().await?;
-            let rows = transaction.query(&ORPHANS, crate::args![node, 500_i64]).await?;
-            let ids: Vec<Uuid> = rows.iter().map(|row| row.get("id")).collect::<Result<_, _>>()?;
-            if ids.is_empty() {
-                transaction.run(&FREE_ROWS, crate::args![node]).await?;
-                transaction.run(&LEAVE_LEASES, crate::args![node]).await?;
-                transaction.run(&LEAVE, crate::args![node]).await?;
-                return transaction.commit().await;
-            }
+        while until_no_conflict!(self.free(node, 500, 0))? > 0 {}
+        until_no_conflict!(self.sign_off(node))
+    }
+
+    async fn sign_off(&self, node: NodeId) -> Result<(), StoreError> {
+        let mut transaction = self.begin_write().await?;
+        transaction.run(&FREE_ROWS, crate::args![node]).await?;
+        transaction.run(&LEAVE_LEASES, crate::args![node]).await?;
+        transaction.run(&LEAVE, crate::args![node]).await?;
+        transaction.commit().await
+    }
+
+    async fn free(&self, node: NodeId, limit: u32, adoptions: i64) -> Result<u32, StoreError> {
+        let mut transaction = self.begin_write().await?;
+        let found = transaction.query(&ORPHANS, crate::args![node, limit]).await?;
+        let freed = self.make_rows(&mut transaction, &found, adoptions).await?;
+        transaction.run(&FREE_ROWS, crate::args![node]).await?;
+        transaction.commit().await?;
+        Ok(freed)
+    }
+
+    async fn free_some(&self, node: NodeId, ids: &[Uuid]) -> Result<u32, StoreError> {
+        let mut transaction = self.begin_write().await?;
+        let found = transaction.query(&STILL_OWNED, crate::args![ids.to_vec(), node]).await?;
+        let freed = self.make_rows(&mut transaction, &found, 0).await?;
+        transaction.commit().await?;
+        Ok(freed)
+    }
+
+    /// Makes rows of what the events in `found` still owe, and returns how many events those were.
+    async fn make_rows(
+        &self,
+        transaction: &mut Transaction,
+        found: &[Row],
+        adoptions: i64,
+    ) -> Result<u32, StoreError> {
+        let ids: Vec<Uuid> = found.iter().map(|row| row.get("id")).collect::<Result<_, _>>()?;
+        if !ids.is_empty() {
             transaction.run(&ADOPT_ROWS, crate::args![ids.clone()]).await?;
-            transaction.run(&RELEASE_ADOPTED, crate::args![ids.clone(), 0_i64]).await?;
-            self.finish(&mut transaction, &ids).await?;
-            transaction.commit().await?;
+            transaction.run(&RELEASE_ADOPTED, crate::args![ids.clone(), adoptions]).await?;
+            self.finish(transaction, &ids).await?;
         }
+        Ok(u32::try_from(ids.len()).unwrap_or(u32::MAX))
     }
 }
 

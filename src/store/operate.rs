@@ -4,7 +4,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::sql::Statement;
-use super::{Store, StoreError};
+use super::{Store, StoreError, until_no_conflict};
 use crate::audit::{DeliveryFilter, EventFilter};
 
 /// A dead letter is due again, with all of its attempts. `processed_at` stays as it was first set.
@@ -69,6 +69,16 @@ impl Store {
         statement: &'static Statement,
         filter: &DeliveryFilter,
     ) -> Result<u64, StoreError> {
+        let changed = until_no_conflict!(self.change_and_finish(statement, filter))?;
+        self.notify().await;
+        Ok(changed)
+    }
+
+    async fn change_and_finish(
+        &self,
+        statement: &'static Statement,
+        filter: &DeliveryFilter,
+    ) -> Result<u64, StoreError> {
         let mut transaction = self.begin_write().await?;
         let values = crate::args![filter.event_id, filter.module.clone(), filter.event_type.clone()];
         let rows = transaction.query(statement, values).await?;
@@ -77,7 +87,6 @@ impl Store {
         events.dedup();
         self.finish(&mut transaction, &events).await?;
         transaction.commit().await?;
-        self.notify().await;
         Ok(rows.len() as u64)
     }
 
