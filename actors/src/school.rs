@@ -15,6 +15,8 @@ use crate::people::Role;
 mod names;
 mod rows;
 
+pub use rows::insert_conversation;
+
 /// How many juniors a pod has room for.
 const POD_CAPACITY: u32 = 6;
 /// How many recruiters are on the recruitment team.

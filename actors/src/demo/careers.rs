@@ -12,7 +12,7 @@ use crate::events::{
     ApplicationSubmitted, CandidatePlaced, ConversationEnded, InterviewScheduled, JobPosted,
 };
 use crate::people::{NOTICE, Role};
-use crate::school::School;
+use crate::school::{School, insert_conversation};
 
 /// One of so many graduates is placed, and at least one.
 const PLACED_ONE_OF: u32 = 5;
@@ -119,18 +119,12 @@ async fn place(bus: &Bus, careers: &Careers, chain_id: Uuid) -> Result<(), DemoE
 async fn converse(bus: &Bus, careers: &Careers, chain_id: Uuid) -> Result<(), DemoError> {
     const REP: &str = "INSERT INTO sales_reps (lead_type, user_id) VALUES ('default', $1)
         ON CONFLICT (lead_type) DO UPDATE SET user_id = excluded.user_id";
-    const CONVERSATION_ENDED: &str =
-        "INSERT INTO conversations (id, user_id, started_at, ended_at) VALUES ($1, $2, $3, $3)";
-    const MESSAGE: &str =
-        "INSERT INTO conversation_messages (conversation_id, position, author, text) VALUES ($1, $2, $3, $4)";
-    let (id, now) = (Uuid::now_v7(), OffsetDateTime::now_utc());
     let user_id = careers.placed.first().copied().unwrap_or(careers.recruiter);
     let mut tx = bus.begin().await?;
     tx.execute(REP, args![careers.recruiter]).await?;
-    tx.execute(CONVERSATION_ENDED, args![id, user_id, now]).await?;
-    for (position, (author, text)) in (0_i64..).zip(CONVERSATION) {
-        tx.execute(MESSAGE, args![id, position, author, text]).await?;
-    }
+    let id = insert_conversation(&mut tx, user_id, &CONVERSATION).await?;
+    tx.execute("UPDATE conversations SET ended_at = $2 WHERE id = $1", args![id, OffsetDateTime::now_utc()])
+        .await?;
     let ended = ConversationEnded { conversation_id: id, user_id };
     tx.publish(Publication::new(ended).created_by(user_id).correlation_id(chain_id))?;
     Ok(tx.commit().await?)

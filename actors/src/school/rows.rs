@@ -24,6 +24,24 @@ pub(super) async fn insert(school: &School, tx: &mut Transaction) -> Result<(), 
     insert_many(tx, "pods (id, name, senior_id, capacity)", pods(school)).await
 }
 
+/// Inserts a conversation of a user's that has not ended: who says what, in order. Returns its id.
+///
+/// # Errors
+///
+/// Fails if the database does, or if there is no such user.
+pub async fn insert_conversation(
+    tx: &mut Transaction,
+    user_id: Uuid,
+    messages: &[(&str, &str)],
+) -> Result<Uuid, StoreError> {
+    let id = Uuid::now_v7();
+    tx.execute("INSERT INTO conversations (id, user_id) VALUES ($1, $2)", args![id, user_id]).await?;
+    let messages = (0_i64..).zip(messages);
+    let rows = messages.map(|(position, (author, text))| args![id, position, *author, *text]).collect();
+    insert_many(tx, "conversation_messages (conversation_id, position, author, text)", rows).await?;
+    Ok(id)
+}
+
 struct Person {
     id: Uuid,
     role: Role,

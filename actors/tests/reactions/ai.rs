@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use stentor::args;
 use stentor_actors::ai::{EndConversationError, end_conversation};
 use stentor_actors::events::ConversationEnded;
-use stentor_actors::school::School;
+use stentor_actors::school::{School, insert_conversation};
 use stentor_actors::{Settings, modules_with};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -41,14 +41,9 @@ const SAID: [(&str, &str); 4] = [
 ];
 
 async fn conversation(world: &World, said: &[(&str, &str)]) -> Uuid {
-    const START: &str = "INSERT INTO conversations (id, user_id) VALUES ($1, $2)";
-    const SAY: &str =
-        "INSERT INTO conversation_messages (conversation_id, position, author, text) VALUES ($1, $2, $3, $4)";
-    let id = Uuid::now_v7();
-    world.write(START, args![id, world.student(0)]).await;
-    for (position, (author, text)) in said.iter().enumerate() {
-        world.write(SAY, args![id, position as i64, *author, *text]).await;
-    }
+    let mut tx = world.bus.begin().await.unwrap();
+    let id = insert_conversation(&mut tx, world.student(0), said).await.unwrap();
+    tx.commit().await.unwrap();
     id
 }
 
