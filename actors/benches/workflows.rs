@@ -1,4 +1,4 @@
-//! `cargo bench -p stentor-actors --bench workflows [-- --database URL] [--rounds N] [--graduates N]`:
+//! `cargo bench -p stentor-actors --bench workflows [-- --database URL] [--rounds N] [--graduates N] [--without MODULE]`:
 //! how long the school's workflows take from the publish to the last effect, one at a time,
 //! and how many graduations a second all modules together get done. One JSON object a line.
 //!
@@ -7,6 +7,7 @@
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -44,6 +45,9 @@ struct Arguments {
     /// How many students graduate at once.
     #[arg(long, default_value_t = 10_000)]
     graduates: u32,
+    /// Modules to leave out of the graduations, to see what they cost.
+    #[arg(long, value_name = "MODULE")]
+    without: Vec<String>,
     /// Given by cargo.
     #[arg(long, hide = true)]
     bench: bool,
@@ -60,16 +64,28 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => format!("sqlite://{}", folder.path().join("bench.db").display()),
     };
     let database = if url.starts_with("sqlite") { "sqlite" } else { "postgres" };
-    let mut settings = Settings::default();
-    settings.companions.folder = folder.path().join("documents");
-    let bus = modules_with(Bus::builder().database(&url), &settings).start().await?;
-    for workflow in alone(&bus, arguments).await? {
-        println!("{}", serde_json::to_string(&workflow.report(database))?);
+    let bus =
+        modules_with(Bus::builder().database(&url), &settings(arguments, folder.path())?).start().await?;
+    if arguments.without.is_empty() {
+        for workflow in alone(&bus, arguments).await? {
+            println!("{}", serde_json::to_string(&workflow.report(database))?);
+        }
     }
     let report = at_once(&bus, database, arguments.graduates).await?;
     println!("{}", serde_json::to_string(&report)?);
     bus.shutdown(Duration::from_secs(30)).await?;
     Ok(())
+}
+
+fn settings(arguments: &Arguments, folder: &Path) -> Result<Settings, Failure> {
+    let mut sections = serde_json::to_value(Settings::default())?;
+    for module in &arguments.without {
+        let section = sections.get_mut(module).ok_or_else(|| format!("there is no module {module}"))?;
+        section["enabled"] = false.into();
+    }
+    let mut settings: Settings = serde_json::from_value(sections)?;
+    settings.companions.folder = folder.join("documents");
+    Ok(settings)
 }
 
 /// How long one workflow took, round by round.

@@ -10,7 +10,7 @@
 //! clients too, and what they complete counts for the pod's goal. A place is freed
 //! by [`leave_pod`].
 
-use stentor::{Context, Handle, HandlerError, Module, Subscriptions, Transaction, args};
+use stentor::{Context, Handle, HandlerError, Module, ModuleOptions, Subscriptions, Transaction, args};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -37,6 +37,11 @@ impl Module for Trikala {
         on.event::<CourseGraduated>();
         on.event::<WorkflowCompleted>();
     }
+
+    /// Nothing but short statements, so that one commit may serve many deliveries.
+    fn options() -> ModuleOptions {
+        ModuleOptions::default().deliveries_per_transaction(32)
+    }
 }
 
 impl Handle<CourseGraduated> for Trikala {
@@ -44,6 +49,7 @@ impl Handle<CourseGraduated> for Trikala {
         let junior = event.user_id;
         let at = cx.envelope().created_at;
         let tx = cx.transaction().await?;
+        line::take_turn(tx).await?;
         if !request_place(tx, junior, at).await? {
             return Ok(());
         }

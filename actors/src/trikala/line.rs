@@ -1,10 +1,10 @@
 //! The line of those who wait for a place, in the order of asking.
 //!
-//! At every commit there is either no room or nobody waits. Whoever may change
-//! that, by waiting or by freeing a place, takes a turn first and holds it until
-//! the commit: otherwise somebody could join the line, and another free a place,
-//! without either seeing the other. Taking a place while nobody waits needs no
-//! turn, as it makes neither room nor a line.
+//! At every commit there is either no room or nobody waits. Whoever takes or frees
+//! a place, or waits for one, first takes a turn and holds it until the commit:
+//! otherwise somebody could join the line, and another free a place, without
+//! either seeing the other. It is also the first thing that any of them locks, so
+//! that transactions of many deliveries never wait for each other in a circle.
 
 use stentor::{HandlerError, StoreError, Transaction, args};
 use time::OffsetDateTime;
@@ -27,22 +27,21 @@ pub(super) struct Seated {
     pub(super) letter: NotificationSend,
 }
 
-/// Waits for everyone else who changes the line, and holds it until the commit.
+/// Waits for everyone else who changes places or the line, and holds them until the commit.
 pub(super) async fn take_turn(tx: &mut Transaction) -> Result<(), StoreError> {
     tx.execute("UPDATE pod_waitlist_turns SET turns = turns + 1", args![]).await?;
     Ok(())
 }
 
-/// Puts a junior in line, and returns who is told what.
+/// Puts a junior in line, and returns who is told what. The caller has the turn.
 pub(super) async fn wait(
     tx: &mut Transaction,
     junior: Uuid,
     requested_at: OffsetDateTime,
 ) -> Result<Vec<NotificationSend>, HandlerError> {
     const WAIT: &str = "INSERT INTO pod_waitlist (user_id, requested_at) VALUES ($1, $2)";
-    take_turn(tx).await?;
     tx.execute(WAIT, args![junior, requested_at]).await?;
-    // A place may have been freed since the junior found none.
+    // Others wait although there is room if it was made by hand.
     let seated = move_up(tx, requested_at).await?;
     let still_waits = seated.iter().all(|other| other.user_id != junior);
     let mut letters: Vec<_> = seated.into_iter().map(|other| other.letter).collect();
