@@ -61,6 +61,7 @@ pub struct TypeInfo {
     /// The version of the payload that this build writes.
     pub schema_version: u32,
     rust_type: &'static str,
+    schema: Option<fn() -> Value>,
     decode: fn(&str, u32) -> Decoded,
 }
 
@@ -71,8 +72,15 @@ impl TypeInfo {
             event_type: E::TYPE,
             schema_version: E::SCHEMA_VERSION,
             rust_type: std::any::type_name::<E>(),
+            schema: None,
             decode: decode::<E>,
         }
+    }
+
+    /// Returns the JSON Schema of the payload, if the type was added with one.
+    #[must_use]
+    pub fn schema(&self) -> Option<Value> {
+        self.schema.map(|schema| schema())
     }
 
     /// Decodes the payload of `envelope`, at most once for all who ask.
@@ -82,7 +90,12 @@ impl TypeInfo {
 
     /// Checks that `json`, written in the current version, fits the type.
     pub(crate) fn check(&self, json: &str) -> Decoded {
-        (self.decode)(json, self.schema_version)
+        self.check_stored(json, self.schema_version)
+    }
+
+    /// Checks that `json`, written in the version `stored`, can be brought up to date and fits the type.
+    pub(crate) fn check_stored(&self, json: &str, stored: u32) -> Decoded {
+        (self.decode)(json, stored)
     }
 }
 
@@ -108,12 +121,26 @@ impl Catalogue {
         self.insert(TypeInfo::of::<E>())
     }
 
+    /// Adds `E` with the JSON Schema of its payload, for whoever exports the catalogue.
+    ///
+    /// # Errors
+    ///
+    /// Fails if another Rust type has claimed the same event type.
+    #[cfg(feature = "schema")]
+    pub fn add_with_schema<E: Event + schemars::JsonSchema>(&mut self) -> Result<(), TypeClash> {
+        self.insert(TypeInfo { schema: Some(schema_of::<E>), ..TypeInfo::of::<E>() })
+    }
+
     pub(crate) fn insert(&mut self, info: TypeInfo) -> Result<(), TypeClash> {
-        match self.types.get(info.event_type) {
+        match self.types.get_mut(info.event_type) {
             Some(known) if known.rust_type != info.rust_type => {
                 Err(TypeClash { event_type: info.event_type, first: known.rust_type, second: info.rust_type })
             }
-            Some(_) => Ok(()),
+            // Modules know their types without a schema.
+            Some(known) => {
+                known.schema = known.schema.or(info.schema);
+                Ok(())
+            }
             None => {
                 self.types.insert(info.event_type, info);
                 Ok(())
@@ -131,6 +158,16 @@ impl Catalogue {
     pub fn iter(&self) -> impl Iterator<Item = &TypeInfo> {
         self.types.values()
     }
+}
+
+/// Returns the schema of what can be decoded as `E`; nothing in it refers to elsewhere, but for types that hold themselves.
+#[cfg(feature = "schema")]
+fn schema_of<E: schemars::JsonSchema>() -> Value {
+    let settings = schemars::generate::SchemaSettings::draft2020_12().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    settings.into_generator().into_root_schema_for::<E>().to_value()
 }
 
 fn decode<E: Event>(json: &str, stored: u32) -> Decoded {

@@ -33,6 +33,7 @@ pub(crate) const BATCH: u32 = 500;
 
 /// Something in the system needs an operator: a delivery used up its attempts.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SystemError {
     /// The module that failed.
@@ -45,6 +46,7 @@ pub struct SystemError {
 
 /// The event that a module failed on; its payload stays where it is stored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OriginalEvent {
     /// The event's id.
     pub id: Uuid,

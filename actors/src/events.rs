@@ -47,7 +47,7 @@ pub struct ExamplePayload {
 macro_rules! catalogue_of {
     ($($event:ident),* $(,)?) => {
         fn add_all(catalogue: &mut Catalogue) -> Result<(), TypeClash> {
-            $(catalogue.add::<$event>()?;)*
+            $(catalogue.add_with_schema::<$event>()?;)*
             Ok(())
         }
 

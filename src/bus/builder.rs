@@ -189,9 +189,11 @@ impl BusBuilder {
         self.definitions.iter().map(|definition| &*definition.name)
     }
 
-    /// Returns the event types that the modules subscribe to; one appears for each subscriber.
-    pub fn subscribed_types(&self) -> impl Iterator<Item = &'static str> {
-        self.definitions.iter().flat_map(|definition| &definition.types).map(|info| info.event_type)
+    /// Returns which module subscribes to which event type, in no particular order.
+    pub fn subscriptions(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        self.definitions
+            .iter()
+            .flat_map(|definition| definition.types.iter().map(|info| (&*definition.name, info.event_type)))
     }
 
     /// Opens the database, brings its schema up to date, takes over what an

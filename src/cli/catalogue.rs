@@ -10,10 +10,21 @@ use super::output::Table;
 use super::{CliError, Session};
 use crate::catalogue::TypeInfo;
 
+mod asyncapi;
+mod check;
+mod compatibility;
+mod export;
+mod markdown;
+mod typescript;
+
 #[derive(Debug, Subcommand)]
 pub(super) enum CatalogueCommand {
     /// List the event types
     List,
+    /// Write all event types as one document, for other programs and for people
+    Export(export::ExportArgs),
+    /// Compare with an earlier export; fails if events stored since then could not be read any more
+    Check(check::CheckArgs),
     /// Show one event type
     Show {
         /// The event type
@@ -38,15 +49,17 @@ struct Entry {
 type Subscribers = BTreeMap<String, Vec<String>>;
 
 pub(super) async fn run(session: &Session, command: CatalogueCommand) -> Result<(), CliError> {
-    let catalogue = session.catalogue()?;
-    let subscribers = subscribers(session).await;
     match command {
+        CatalogueCommand::Export(args) => export::run(session, &args),
+        CatalogueCommand::Check(args) => check::run(session, &args),
         CatalogueCommand::List => {
+            let (catalogue, subscribers) = (session.catalogue()?, subscribers(session).await);
             let entries: Vec<Entry> =
                 catalogue.iter().map(|info| entry(info, subscribers.as_ref(), None)).collect();
             session.output().list(&entries, table)
         }
         CatalogueCommand::Show { event_type } => {
+            let (catalogue, subscribers) = (session.catalogue()?, subscribers(session).await);
             let info = catalogue.get(&event_type).ok_or_else(|| {
                 CliError::NotFound(format!(
                     "event type {event_type:?} is not in the catalogue; `catalogue list` shows all"

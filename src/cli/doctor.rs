@@ -142,7 +142,7 @@ async fn of_build(session: &Session, client: &Client) -> Result<[Check; 2], CliE
         let detail = format!("{names}: not in this build; `modules remove` if they run nowhere any more");
         Check::new("orphaned subscriptions", State::Warning, detail)
     };
-    let heard: BTreeSet<&str> = builder.subscribed_types().collect();
+    let heard: BTreeSet<&str> = builder.subscriptions().map(|(_, event_type)| event_type).collect();
     let catalogue = session.catalogue()?;
     let unheard: Vec<&str> =
         catalogue.iter().map(|info| info.event_type).filter(|name| !heard.contains(name)).collect();

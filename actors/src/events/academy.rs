@@ -1,5 +1,6 @@
 //! Events of the academy: students learn and graduate.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stentor::Event;
 use uuid::Uuid;
@@ -7,7 +8,7 @@ use uuid::Uuid;
 use super::{Example, example_id};
 
 /// A student completed a topic.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TopicCompleted {
     /// The student.
@@ -29,7 +30,7 @@ impl Example for TopicCompleted {
 }
 
 /// A student passed a quiz.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct QuizPassed {
     /// The student.
@@ -51,7 +52,7 @@ impl Example for QuizPassed {
 }
 
 /// A student completed the last required topic of a course.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CourseGraduated {
     /// The graduate.

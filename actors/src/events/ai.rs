@@ -1,5 +1,6 @@
 //! Events of conversations and of the opportunities found in them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stentor::Event;
 use uuid::Uuid;
@@ -7,7 +8,7 @@ use uuid::Uuid;
 use super::{Example, example_id};
 
 /// A conversation came to its end and can be read as a whole.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConversationEnded {
     /// The conversation.
@@ -27,7 +28,7 @@ impl Example for ConversationEnded {
 }
 
 /// Somebody may want another of our services.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CrossPollinationOpportunity {
     /// Who may want it.

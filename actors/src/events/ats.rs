@@ -1,5 +1,6 @@
 //! Events of applicant tracking: candidates, jobs and what brings them together.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stentor::Event;
 use time::OffsetDateTime;
@@ -9,7 +10,7 @@ use uuid::Uuid;
 use super::{Example, example_id};
 
 /// Somebody became a candidate and sits on the bench.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CandidateCreated {
     /// The new candidate.
@@ -27,7 +28,7 @@ impl Example for CandidateCreated {
 }
 
 /// A client offers a job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobPosted {
     /// The job.
@@ -47,7 +48,7 @@ impl Example for JobPosted {
 }
 
 /// A candidate applied for a job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApplicationSubmitted {
     /// The application.
@@ -69,7 +70,7 @@ impl Example for ApplicationSubmitted {
 }
 
 /// An interview has a date.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InterviewScheduled {
     /// The interview.
@@ -78,6 +79,7 @@ pub struct InterviewScheduled {
     pub candidate_id: Uuid,
     /// When it takes place.
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub datetime: OffsetDateTime,
 }
 
@@ -96,7 +98,7 @@ impl Example for InterviewScheduled {
 }
 
 /// A candidate got a job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CandidatePlaced {
     /// The candidate's user id.

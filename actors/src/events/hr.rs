@@ -1,5 +1,6 @@
 //! Events of human resources.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stentor::Event;
 use time::Date;
@@ -11,7 +12,7 @@ use super::{Example, example_id};
 time::serde::format_description!(iso_date, Date, "[year]-[month]-[day]");
 
 /// Somebody becomes an employee.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EmployeeHired {
     /// The employee.
@@ -20,6 +21,7 @@ pub struct EmployeeHired {
     pub department_id: Uuid,
     /// The first working day.
     #[serde(with = "iso_date")]
+    #[schemars(with = "String", extend("format" = "date"))]
     pub start_date: Date,
 }
 
@@ -34,7 +36,7 @@ impl Example for EmployeeHired {
 }
 
 /// An employee handed in the hours of a period.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TimesheetSubmitted {
     /// The timesheet.
@@ -56,7 +58,7 @@ impl Example for TimesheetSubmitted {
 }
 
 /// An employee may go on leave.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LeaveApproved {
     /// The leave.
@@ -78,7 +80,7 @@ impl Example for LeaveApproved {
 }
 
 /// An employee's expense will be paid back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExpenseApproved {
     /// The expense.

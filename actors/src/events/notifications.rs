@@ -1,5 +1,6 @@
 //! Events that ask for somebody to be told something.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stentor::Event;
 use uuid::Uuid;
@@ -7,7 +8,7 @@ use uuid::Uuid;
 use super::{Example, example_id};
 
 /// A user is to be told something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NotificationSend {
     /// Who is told.
@@ -22,7 +23,7 @@ pub struct NotificationSend {
 }
 
 /// How a notification is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum NotificationKind {
     /// Good to know.
@@ -69,7 +70,7 @@ impl Example for NotificationSend {
 macro_rules! letter_queued {
     ($(#[$doc:meta] $name:ident = $type:literal;)*) => {$(
         #[$doc]
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "camelCase")]
         pub struct $name {
             /// The letter, in `notification_letters`.

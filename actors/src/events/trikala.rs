@@ -1,5 +1,6 @@
 //! Events of productivity: workflows and goals.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stentor::Event;
 use uuid::Uuid;
@@ -7,7 +8,7 @@ use uuid::Uuid;
 use super::{Example, example_id};
 
 /// A workflow reached its end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkflowCompleted {
     /// The workflow.
@@ -27,7 +28,7 @@ impl Example for WorkflowCompleted {
 }
 
 /// A pod reached a goal.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GoalAchieved {
     /// The goal.

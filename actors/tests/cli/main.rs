@@ -8,6 +8,7 @@ mod world;
 
 mod bad_input;
 mod binary;
+mod catalogue;
 mod databases;
 mod files;
 mod operating;
