@@ -5,6 +5,7 @@
 mod cancellation;
 mod effects;
 mod events;
+mod limits;
 mod nodes;
 mod order;
 mod outcomes;

@@ -13,6 +13,7 @@ use stentor::{
 use uuid::Uuid;
 
 use crate::book::Page;
+use crate::reader;
 
 /// The variable that makes this program the child.
 pub(crate) const MODE: &str = "STENTOR_CRASH_MODE";
@@ -23,7 +24,7 @@ pub(crate) enum Mode {
     /// Publishes until it is killed.
     Load { round: u32, fault: Fault },
     /// Works everything off and ends.
-    Finish { round: u32 },
+    Finish { round: u32, fault: Fault },
 }
 
 /// A fault that the harness must catch.
@@ -32,6 +33,8 @@ pub(crate) enum Fault {
     None,
     AckBeforeCommit,
     EffectWithoutReceipt,
+    /// The effects are written by a reader of `seq > last`.
+    SeqReader,
 }
 
 impl Mode {
@@ -42,8 +45,7 @@ impl Mode {
 
     fn parts(self) -> (u32, Fault) {
         match self {
-            Self::Load { round, fault } => (round, fault),
-            Self::Finish { round } => (round, Fault::None),
+            Self::Load { round, fault } | Self::Finish { round, fault } => (round, fault),
         }
     }
 }
@@ -61,9 +63,9 @@ static TABLES: MigrationSet = MigrationSet {
 };
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Loaded {
-    lane: u32,
-    number: i64,
+pub(crate) struct Loaded {
+    pub(crate) lane: u32,
+    pub(crate) number: i64,
 }
 
 impl Event for Loaded {
@@ -99,18 +101,23 @@ impl Module for Effects {
 impl Handle<Loaded> for Effects {
     async fn handle(&mut self, event: &Loaded, cx: &mut Context<'_>) -> Result<(), HandlerError> {
         let id = cx.envelope().id;
-        if self.fault == Fault::EffectWithoutReceipt {
+        match self.fault {
             // A connection of its own: the effect commits whatever becomes of the ack.
-            use sqlx::Connection;
-            let url = std::env::var("STENTOR_CRASH_URL")?;
-            let mut connection = sqlx::PgConnection::connect(&url).await?;
-            sqlx::query("INSERT INTO crash_effects (event_id) VALUES ($1)")
-                .bind(id)
-                .execute(&mut connection)
-                .await?;
-        } else {
-            let transaction = cx.transaction().await?;
-            transaction.execute("INSERT INTO crash_effects (event_id) VALUES ($1)", args![id]).await?;
+            Fault::EffectWithoutReceipt => {
+                use sqlx::Connection;
+                let url = std::env::var("STENTOR_CRASH_URL")?;
+                let mut connection = sqlx::PgConnection::connect(&url).await?;
+                sqlx::query("INSERT INTO crash_effects (event_id) VALUES ($1)")
+                    .bind(id)
+                    .execute(&mut connection)
+                    .await?;
+            }
+            // The reader writes it, if it sees the event.
+            Fault::SeqReader => (),
+            Fault::None | Fault::AckBeforeCommit => {
+                let transaction = cx.transaction().await?;
+                transaction.execute("INSERT INTO crash_effects (event_id) VALUES ($1)", args![id]).await?;
+            }
         }
         cx.publish(Followed { number: event.number })?;
         Ok(())
@@ -177,7 +184,7 @@ pub(crate) fn run(mode: Mode) {
         let bus = start(&folder, round, fault).await;
         match mode {
             Mode::Load { .. } => load(&bus, &folder, round, fault).await,
-            Mode::Finish { .. } => finish(&bus).await,
+            Mode::Finish { .. } => finish(&bus, fault).await,
         }
     });
 }
@@ -219,11 +226,16 @@ async fn load(bus: &Bus, folder: &std::path::Path, round: u32, fault: Fault) {
             }
         });
     }
+    if fault == Fault::SeqReader {
+        lanes.spawn(reader::follow());
+        let bus = bus.clone();
+        lanes.spawn(async move { reader::publish_slowly(&bus, &published, round).await });
+    }
     lanes.join_next().await.unwrap().unwrap();
 }
 
 /// Returns when everything is processed; gives up when nothing at all was processed for a minute.
-async fn finish(bus: &Bus) {
+async fn finish(bus: &Bus, fault: Fault) {
     let sql = "SELECT count(*) AS n FROM system_events WHERE processed_at IS NULL";
     let left = async || bus.client().fetch_all(sql, Vec::new()).await.unwrap()[0].get::<i64>("n").unwrap();
     let (mut before, mut since) = (left().await, Instant::now());
@@ -234,6 +246,9 @@ async fn finish(bus: &Bus) {
             (before, since) = (now, Instant::now());
         }
         assert!(since.elapsed() < Duration::from_mins(1), "{before} events are stuck");
+    }
+    if fault == Fault::SeqReader {
+        reader::catch_up().await;
     }
     bus.shutdown(Duration::from_secs(10)).await.unwrap();
 }

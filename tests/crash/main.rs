@@ -7,6 +7,7 @@
 
 mod book;
 mod child;
+mod reader;
 #[expect(dead_code, reason = "the child builds its own bus")]
 #[path = "../common/world.rs"]
 mod world;
@@ -56,6 +57,13 @@ async fn the_harness_catches_an_effect_without_a_receipt() {
     assert!(verdict.doubled > 0, "{verdict:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_harness_catches_a_reader_of_numbers_that_passes_over_what_commits_late() {
+    let world = World::new(Kind::Postgres).await;
+    let verdict = crash(&world, Fault::SeqReader, 3).await;
+    assert!(verdict.missing > 0, "{verdict:?}");
+}
+
 fn crashes() -> u32 {
     std::env::var("STENTOR_CRASHES")
         .map_or(CRASHES, |text| text.parse().expect("STENTOR_CRASHES is a number"))
@@ -76,7 +84,7 @@ async fn crash(world: &World, fault: Fault, times: u32) -> Verdict {
         late += book.handled_in(round).intersection(&acked).count();
         acked.extend(book::acked(world).await);
     }
-    let status = spawn(world, &book, Mode::Finish { round: times }).wait().unwrap();
+    let status = spawn(world, &book, Mode::Finish { round: times, fault }).wait().unwrap();
     assert!(status.success(), "the last run works everything off");
     late += book.handled_in(times).intersection(&acked).count();
     Verdict { late, ..book::judge(world, &book).await }

@@ -7,7 +7,7 @@ use stentor_actors::events::{CourseGraduated, QuizPassed, TopicCompleted};
 use stentor_actors::school::School;
 use uuid::Uuid;
 
-use crate::world::{Database, World, on_both_databases};
+use crate::world::{Database, World, on_both_databases, with_crashes};
 
 on_both_databases![
     a_topic_is_recorded_once_however_often_it_is_completed,
@@ -17,6 +17,12 @@ on_both_databases![
     required_topics_completed_at_once_graduate_each_student_once,
     an_unknown_topic_is_parked_and_says_what_is_missing,
     a_score_out_of_range_is_refused_by_the_command_and_parked_by_the_module,
+    a_passed_quiz_is_recorded_once,
+];
+
+with_crashes![
+    a_topic_is_recorded_once_however_often_it_is_completed,
+    the_last_required_topic_graduates_the_student_with_the_mean_score,
     a_passed_quiz_is_recorded_once,
 ];
 

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::placing::{job, place, recruiter};
-use crate::world::{Database, World, on_both_databases};
+use crate::world::{Database, World, on_both_databases, with_crashes};
 
 on_both_databases![
     a_placement_pays_its_recruiter_one_percent_once,
@@ -23,6 +23,14 @@ on_both_databases![
     what_nobody_offers_or_scores_impossibly_pays_nothing_and_is_parked,
     a_goal_pays_everyone_who_was_in_the_pod_once,
     a_goal_of_no_pod_is_parked_and_one_of_an_empty_pod_pays_nobody,
+];
+
+with_crashes![
+    a_placement_pays_its_recruiter_one_percent_once,
+    the_tenth_placement_earns_an_achievement_once,
+    a_topic_pays_its_student_once_however_often_it_is_completed,
+    a_quiz_pays_its_student_once,
+    a_goal_pays_everyone_who_was_in_the_pod_once,
 ];
 
 /// Achievements alone, with more workers than they ask for, so that they meet.

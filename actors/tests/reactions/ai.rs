@@ -16,7 +16,7 @@ use uuid::Uuid;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
-use crate::world::{Database, World, on_both_databases};
+use crate::world::{Database, World, on_both_databases, with_crashes};
 
 on_both_databases![
     a_conversation_that_ends_is_published_with_its_end_and_ends_once,
@@ -32,6 +32,8 @@ on_both_databases![
     an_endpoint_that_fails_leaves_it_to_the_rules,
     an_endpoint_that_thinks_holds_up_no_writer,
 ];
+
+with_crashes![each_opportunity_of_a_conversation_is_published_once_with_its_reason,];
 
 const SAID: [(&str, &str); 4] = [
     ("user", "Hello! I finished my course, thank you."),

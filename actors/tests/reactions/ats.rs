@@ -7,7 +7,7 @@ use stentor_actors::school::School;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::world::{Database, World, on_both_databases};
+use crate::world::{Database, World, on_both_databases, with_crashes};
 
 mod applications;
 mod interviews;
@@ -19,6 +19,8 @@ on_both_databases![
     a_second_course_makes_no_second_candidate,
     a_placed_candidate_stays_placed,
 ];
+
+with_crashes![a_graduate_becomes_a_candidate_on_the_bench,];
 
 /// Applicant tracking alone, with several workers.
 fn ats(builder: BusBuilder) -> BusBuilder {

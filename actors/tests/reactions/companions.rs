@@ -14,7 +14,7 @@ use stentor_actors::school::School;
 use url::Url;
 use uuid::Uuid;
 
-use crate::world::{Database, World, on_both_databases};
+use crate::world::{Database, World, on_both_databases, with_crashes};
 
 on_both_databases![
     a_graduate_has_a_resume_with_everything_that_was_learnt,
@@ -28,6 +28,8 @@ on_both_databases![
     graduations_at_once_make_a_resume_each,
     a_graduation_of_nobody_is_parked_and_says_so,
 ];
+
+with_crashes![a_graduation_delivered_again_makes_the_same_bytes_and_no_second_row,];
 
 fn graduation(world: &World, student: u32) -> CourseGraduated {
     CourseGraduated {

@@ -5,7 +5,7 @@ use stentor_actors::events::{CrossPollinationOpportunity, Example};
 use stentor_actors::school::{ADMINS, School};
 use uuid::Uuid;
 
-use crate::world::{Database, World, on_both_databases};
+use crate::world::{Database, World, on_both_databases, with_crashes};
 
 on_both_databases![
     a_lead_enters_the_pipeline_and_its_sales_rep_is_told,
@@ -16,6 +16,8 @@ on_both_databases![
     what_is_no_lead_is_parked_and_says_so,
     a_lead_of_nobody_is_parked_and_says_so,
 ];
+
+with_crashes![a_lead_enters_the_pipeline_and_its_sales_rep_is_told,];
 
 const REP: &str = "INSERT INTO sales_reps (lead_type, user_id) VALUES ($1, $2)";
 const TOLD: &str = "SELECT user_id, message, type FROM notifications

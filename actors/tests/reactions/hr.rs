@@ -11,7 +11,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::placing::{Job, job, place, recruiter};
-use crate::world::{Database, World, on_both_databases};
+use crate::world::{Database, World, on_both_databases, with_crashes};
 
 on_both_databases![
     whoever_is_placed_becomes_an_employee_with_leave_and_a_checklist,
@@ -29,6 +29,13 @@ on_both_databases![
     a_leave_of_no_half_days_or_without_a_balance_is_parked,
     an_expense_is_owed_once,
     an_expense_of_nothing_is_parked,
+];
+
+with_crashes![
+    whoever_is_placed_becomes_an_employee_with_leave_and_a_checklist,
+    hours_are_recorded_once_and_overtime_is_flagged,
+    a_leave_is_taken_off_the_balance_once,
+    an_expense_is_owed_once,
 ];
 
 const START: OffsetDateTime = datetime!(2030-03-01 23:30 UTC);

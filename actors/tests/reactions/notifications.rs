@@ -7,7 +7,7 @@ use stentor_actors::notifications::Notifications;
 use stentor_actors::school::{ADMINS, RECRUITERS, School};
 use uuid::Uuid;
 
-use crate::world::{Database, World, impatient, on_both_databases};
+use crate::world::{Database, World, impatient, on_both_databases, with_crashes};
 
 mod channels;
 mod failures;
@@ -21,6 +21,12 @@ on_both_databases![
     a_storm_of_errors_makes_one_message_for_each_admin,
     an_error_delivered_again_is_not_counted_again,
     a_failure_to_tell_of_an_error_is_not_an_error_to_tell_of,
+];
+
+with_crashes![
+    the_whole_recruitment_team_is_told_of_a_graduate_once,
+    a_notification_reaches_its_user_once,
+    an_error_delivered_again_is_not_counted_again,
 ];
 
 async fn the_whole_recruitment_team_is_told_of_a_graduate_once(database: Database) {

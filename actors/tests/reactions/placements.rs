@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::placing::{job, recruiter};
-use crate::world::{Database, World, on_both_databases};
+use crate::world::{Database, World, on_both_databases, with_crashes};
 
 mod orders;
 
@@ -23,6 +23,8 @@ on_both_databases![
     a_placement_that_names_nobody_or_no_job_is_parked,
     without_a_row_of_the_placement_the_assignment_begins_on_day_14,
 ];
+
+with_crashes![whoever_is_placed_leaves_the_bench_for_the_client_and_other_applications_close,];
 
 /// Applicant tracking and Trikala, with several workers each, so that they meet.
 fn both(builder: BusBuilder) -> BusBuilder {

@@ -7,7 +7,7 @@ use stentor_actors::events::CourseGraduated;
 use stentor_actors::school::{ADMINS, School};
 use stentor_actors::trikala::Trikala;
 
-use crate::world::{Database, World, on_both_databases};
+use crate::world::{Database, World, on_both_databases, with_crashes};
 
 mod goals;
 mod line;
@@ -19,6 +19,12 @@ on_both_databases![
     pods_fill_evenly_and_never_over_their_capacity_however_many_come_at_once,
     without_room_a_graduate_waits_and_every_admin_is_told,
     somebody_who_waits_and_is_delivered_again_still_waits_once,
+];
+
+with_crashes![
+    a_graduate_joins_a_pod_and_its_senior_is_told,
+    pods_fill_evenly_and_never_over_their_capacity_however_many_come_at_once,
+    without_room_a_graduate_waits_and_every_admin_is_told,
 ];
 
 /// Trikala alone, with more workers than it asks for, so that they meet on the pods.

@@ -17,6 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A database that goes away with the value.
 pub(crate) struct Database {
     pub(crate) url: String,
+    crashes: bool,
     _folder: Option<TempDir>,
     server: Option<Server>,
 }
@@ -31,6 +32,7 @@ impl Database {
         let folder = tempfile::tempdir().unwrap();
         Self {
             url: format!("sqlite://{}", folder.path().join("school.db").display()),
+            crashes: false,
             _folder: Some(folder),
             server: None,
         }
@@ -43,7 +45,13 @@ impl Database {
         let name = format!("stentor_{}", Uuid::now_v7().simple());
         run(&admin_url, &format!("CREATE DATABASE {name}")).await;
         let (server, _) = admin_url.rsplit_once('/').expect("an URL with a database's name");
-        Self { url: format!("{server}/{name}"), _folder: None, server: Some(Server { admin_url, name }) }
+        let url = format!("{server}/{name}");
+        Self { url, crashes: false, _folder: None, server: Some(Server { admin_url, name }) }
+    }
+
+    /// The first attempt of every delivery is cut short between its effect and its acknowledgement.
+    pub(crate) fn with_crashes(self) -> Self {
+        Self { crashes: true, ..self }
     }
 }
 
@@ -84,13 +92,32 @@ macro_rules! on_both_databases {
 }
 pub(crate) use on_both_databases;
 
+/// Runs each test on both databases once more, with the first attempt of every delivery cut short.
+macro_rules! with_crashes {
+    ($($test:ident),* $(,)?) => {
+        mod sqlite_with_crashes {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test(crate::world::Database::sqlite().with_crashes()).await;
+            })*
+        }
+        mod postgres_with_crashes {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test(crate::world::Database::postgres().await.with_crashes()).await;
+            })*
+        }
+    };
+}
+pub(crate) use with_crashes;
+
 /// A school on a running bus.
 pub(crate) struct World {
     pub(crate) bus: Bus,
     pub(crate) school: School,
     /// Where the usual modules keep documents.
     pub(crate) documents: TempDir,
-    _database: Database,
+    database: Database,
 }
 
 /// Returns the usual settings, with documents kept in `folder`.
@@ -122,10 +149,36 @@ impl World {
         let builder = Bus::builder().database(&database.url).poll_interval(Duration::from_millis(20));
         let bus = modules(builder).start().await.unwrap();
         school.insert(&bus).await.unwrap();
-        Self { bus, school, documents: tempfile::tempdir().unwrap(), _database: database }
+        let world = Self { bus, school, documents: tempfile::tempdir().unwrap(), database };
+        if world.database.crashes {
+            world.cut_first_attempts_short().await;
+        }
+        world
+    }
+
+    /// Lets every transaction with a first attempt's acknowledgement fail at it: its effects are undone, and it is tried again.
+    async fn cut_first_attempts_short(&self) {
+        let statements: &[&str] = match self.database.server {
+            None => &["CREATE TRIGGER crash BEFORE INSERT ON event_deliveries
+                WHEN NEW.state = 'acked' AND NEW.attempts = 1
+                BEGIN SELECT RAISE(ABORT, 'cut short between effect and acknowledgement'); END"],
+            Some(_) => &[
+                "CREATE FUNCTION crash() RETURNS trigger LANGUAGE plpgsql
+                    AS 'BEGIN RAISE ''cut short between effect and acknowledgement''; END'",
+                "CREATE TRIGGER crash BEFORE INSERT ON event_deliveries FOR EACH ROW
+                    WHEN (NEW.state = 'acked' AND NEW.attempts = 1) EXECUTE FUNCTION crash()",
+            ],
+        };
+        for statement in statements {
+            self.write(statement, args![]).await;
+        }
     }
 
     pub(crate) async fn stop(self) {
+        if self.database.crashes {
+            let again = "SELECT COUNT(*) AS n FROM event_deliveries WHERE state = 'acked' AND attempts > 1";
+            assert!(self.number(again, args![]).await > 0, "a delivery was cut short");
+        }
         self.bus.shutdown(Duration::from_secs(10)).await.unwrap();
     }
 

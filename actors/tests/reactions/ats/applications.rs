@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{ats, created_at};
 use crate::placing::job;
-use crate::world::{Database, World, on_both_databases};
+use crate::world::{Database, World, on_both_databases, with_crashes};
 
 on_both_databases![
     an_application_is_recorded_with_its_workflow,
@@ -17,6 +17,8 @@ on_both_databases![
     an_application_that_names_nobody_or_no_job_is_parked,
     an_application_under_the_id_of_another_is_parked,
 ];
+
+with_crashes![an_application_is_recorded_with_its_workflow,];
 
 async fn submitted(world: &World, student: usize) -> ApplicationSubmitted {
     ApplicationSubmitted {

@@ -9,7 +9,7 @@ use time::macros::datetime;
 use uuid::Uuid;
 
 use super::ats;
-use crate::world::{Database, World, on_both_databases};
+use crate::world::{Database, World, on_both_databases, with_crashes};
 
 on_both_databases![
     an_interview_is_recorded_once,
@@ -17,6 +17,8 @@ on_both_databases![
     of_events_of_the_same_moment_the_last_one_counts,
     an_interview_with_nobody_or_under_the_id_of_another_is_parked,
 ];
+
+with_crashes![an_interview_is_recorded_once,];
 
 const MONDAY: OffsetDateTime = datetime!(2030-06-03 08:00 UTC);
 const TUESDAY: OffsetDateTime = datetime!(2030-06-04 08:00 UTC);

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::ats;
 use crate::placing::job;
-use crate::world::{Database, World, on_both_databases};
+use crate::world::{Database, World, on_both_databases, with_crashes};
 
 on_both_databases![
     the_best_of_the_bench_are_listed_best_first,
@@ -18,6 +18,8 @@ on_both_databases![
     a_job_that_the_client_does_not_have_is_parked,
     a_job_is_posted_with_its_row_or_not_at_all,
 ];
+
+with_crashes![a_job_delivered_again_keeps_its_shortlist,];
 
 const MONDAY: OffsetDateTime = datetime!(2025-06-02 08:00 UTC);
 const TUESDAY: OffsetDateTime = datetime!(2025-06-03 08:00 UTC);

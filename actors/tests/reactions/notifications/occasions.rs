@@ -11,7 +11,7 @@ use time::macros::{date, datetime};
 use uuid::Uuid;
 
 use super::channels::alone;
-use crate::world::{Database, World, on_both_databases};
+use crate::world::{Database, World, on_both_databases, with_crashes};
 
 on_both_databases![
     an_achievement_is_told_to_who_earned_it,
@@ -22,6 +22,15 @@ on_both_databases![
     an_approved_expense_is_told_to_the_employee,
     a_hire_is_told_to_the_new_employee,
     an_occasion_for_nobody_is_parked_and_says_so,
+];
+
+with_crashes![
+    an_achievement_is_told_to_who_earned_it,
+    a_goal_is_told_to_everyone_in_the_pod_and_nobody_else,
+    an_interview_is_told_to_the_candidate_and_the_recruiters,
+    an_approved_leave_is_told_to_the_employee,
+    an_approved_expense_is_told_to_the_employee,
+    a_hire_is_told_to_the_new_employee,
 ];
 
 async fn start(database: Database) -> World {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{graduation, trikala};
 use crate::placing::job;
-use crate::world::{Database, World, on_both_databases};
+use crate::world::{Database, World, on_both_databases, with_crashes};
 
 on_both_databases![
     a_completed_workflow_advances_the_goal_of_the_users_pod_once,
@@ -17,6 +17,11 @@ on_both_databases![
     what_counted_for_one_goal_never_counts_for_the_next,
     whoever_has_no_pod_or_no_open_goal_advances_nothing,
     a_workflow_that_does_not_exist_is_parked,
+];
+
+with_crashes![
+    a_completed_workflow_advances_the_goal_of_the_users_pod_once,
+    a_goal_is_achieved_once_however_many_workflows_are_completed_at_once,
 ];
 
 /// Returns the student's pod.
