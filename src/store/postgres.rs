@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection};
 
 use super::connection::Pool;
 use super::{Pools, StoreError, StoreOptions};
@@ -20,6 +21,8 @@ pub(super) async fn open(options: &StoreOptions) -> Result<Pools, StoreError> {
         .application_name("stentor")
         .statement_cache_capacity(256)
         .options([("synchronous_commit", "on"), ("timezone", "UTC")]);
+    // A pool tries again until its time is up, and then says nothing of why.
+    connect.connect().await.map_err(unreachable)?.close().await.map_err(unreachable)?;
     let pool = |connections| {
         PgPoolOptions::new()
             .max_connections(connections)

@@ -3,7 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
 #[path = "../reactions/world.rs"]
-#[allow(dead_code, unused_imports, unused_macros, reason = "the databases are shared with the tests of the modules")]
+#[allow(
+    dead_code,
+    unused_imports,
+    unused_macros,
+    reason = "the databases are shared with the tests of the modules"
+)]
 mod world;
 
 mod bad_input;
