@@ -198,7 +198,7 @@ fn merged(mut base: Map<String, Value>, part: &Value) -> Value {
                 all.extend(more.clone());
             }
             (Some(Value::Array(all)), Value::Array(more)) if keyword == "required" => {
-                all.extend(more.clone())
+                all.extend(more.clone());
             }
             _ => {
                 base.insert(keyword.clone(), value.clone());

@@ -1,3 +1,5 @@
+//! Which changes of a payload stored events survive, one by one.
+
 use serde_json::{Value, json};
 
 use super::breaks;
