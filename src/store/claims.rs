@@ -13,8 +13,8 @@ use crate::delivery::{ADOPTIONS_BEFORE_ALONE, ClaimRequest, Claimed, KeyOrder, N
 use crate::envelope::{Envelope, Metadata, Payload};
 use crate::ledger::HeldKeys;
 
-/// Rows that one look of an ordered claim goes through.
-const WINDOW: u32 = 4_096;
+/// Rows that one look of an ordered claim goes through at most.
+const WINDOW_MAX: u32 = 4_096;
 /// Keys with rows that a short claim of an ordered module counts.
 const KEYS_MAX: usize = 10_000;
 
@@ -61,26 +61,38 @@ pub(super) static DUE: Statement = Statement::new(concat!(
      ORDER BY d.available_at, d.seq LIMIT $2 {postgres:FOR UPDATE OF d SKIP LOCKED}"
 ));
 
-/// A row of a key may be taken if each earlier pending row of the key is free too, and comes before it
-/// in this order. Whether that one was taken is not known here: [`PassedOver`] knows.
+/// Rows in the order of the log, `$2` of those that are due. One of a key is free unless an earlier row of the key
+/// is held, waits, or is due behind this window: the first such row is sought once for each key of the window.
+/// Whether earlier ones of the window, or of those before, are taken is not known here: [`PassedOver`] knows.
 pub(super) static DUE_IN_ORDER: Statement = Statement::new(concat!(
-    "SELECT d.attempts, d.seq, d.available_at,
-            (d.is_first AND (e.adoptions >= $3) = $4 AND NOT e.type {inT $5} AND ($6 IS NULL OR e.type = $6)) AS is_free, ",
-    envelope_columns!(), "
-     FROM (
-         SELECT w.*, (w.ordering_key IS NULL OR NOT EXISTS (
-             SELECT 1 FROM event_deliveries p
-             WHERE p.module = w.module AND p.ordering_key = w.ordering_key AND p.seq < w.seq
+    "WITH due AS MATERIALIZED (
+         SELECT event_id, attempts, seq, available_at, ordering_key FROM event_deliveries
+         WHERE module = $1 AND state = 'pending' AND owner IS NULL AND available_at <= {now}
+           AND (available_at, seq) > ($7, $8)
+         ORDER BY available_at, seq LIMIT $2
+     ), ends AS MATERIALIZED (
+         SELECT available_at, seq FROM due ORDER BY available_at DESC, seq DESC LIMIT 1
+     ), keys AS MATERIALIZED (
+         SELECT k.ordering_key, (
+             SELECT p.seq FROM event_deliveries p
+             WHERE p.module = $1 AND p.ordering_key = k.ordering_key AND p.seq < k.last_seq
+               AND p.state IN ('pending', 'dead')
                AND ((p.state = 'dead' AND $9 = 2)
-                    OR (p.state = 'pending' AND (p.owner IS NOT NULL OR p.available_at > w.available_at
+                    OR (p.state = 'pending' AND (p.owner IS NOT NULL
+                        OR (p.available_at, p.seq) > (k.ends_at, k.ends_seq)
                         OR EXISTS (SELECT 1 FROM system_events x WHERE x.id = p.event_id
-                                   AND ((x.adoptions >= $3) <> $4 OR x.type {inT $5} OR ($6 IS NOT NULL AND x.type <> $6)))))))) AS is_first
-         FROM event_deliveries w
-         WHERE w.module = $1 AND w.state = 'pending' AND w.owner IS NULL AND w.available_at <= {now}
-           AND (w.available_at, w.seq) > ($7, $8)
-         ORDER BY w.available_at, w.seq LIMIT $2
-     ) d JOIN system_events e ON e.id = d.event_id
-     ORDER BY d.available_at, d.seq"
+                                   AND ((x.adoptions >= $3) <> $4 OR x.type {inT $5} OR ($6 IS NOT NULL AND x.type <> $6))))))
+             ORDER BY p.seq LIMIT 1) AS held_by
+         FROM (SELECT due.ordering_key, max(due.seq) AS last_seq, ends.available_at AS ends_at, ends.seq AS ends_seq
+               FROM due CROSS JOIN ends WHERE due.ordering_key IS NOT NULL
+               GROUP BY due.ordering_key, ends.available_at, ends.seq) k
+     )
+     SELECT d.attempts, d.seq, d.available_at,
+            ((keys.held_by IS NULL OR keys.held_by > d.seq)
+             AND (e.adoptions >= $3) = $4 AND NOT e.type {inT $5} AND ($6 IS NULL OR e.type = $6)) AS is_free, ",
+    envelope_columns!(), "
+     FROM due d JOIN system_events e ON e.id = d.event_id LEFT JOIN keys ON keys.ordering_key = d.ordering_key
+     ORDER BY d.seq"
 ));
 
 pub(super) static TAKE: Statement = Statement::new(
@@ -194,25 +206,26 @@ impl PassedOver {
 /// Goes through the rows that are due, window by window, until enough are free to be taken.
 async fn due_in_order(transaction: &mut Transaction, request: &ClaimRequest) -> Result<Vec<Row>, StoreError> {
     let holds_dead = if request.order == KeyOrder::OrderedHoldingDead { 2_i64 } else { 1 };
-    let (mut after, mut seq) = (OffsetDateTime::UNIX_EPOCH, 0_i64);
+    let (mut after, mut after_seq) = (OffsetDateTime::UNIX_EPOCH, 0_i64);
     let (mut free, mut passed_over) = (Vec::new(), PassedOver::default());
+    let mut window = request.limit;
     loop {
-        let mut values = filter(request, WINDOW);
-        values.extend(crate::args![after, seq, holds_dead]);
-        let window = transaction.query(&DUE_IN_ORDER, values).await?;
-        let is_last = window.len() < WINDOW as usize;
-        let Some(last) = window.last() else { break };
-        (after, seq) = (last.get("available_at")?, last.get("seq")?);
-        for row in window {
+        let mut values = filter(request, window);
+        values.extend(crate::args![after, after_seq, holds_dead]);
+        let rows = transaction.query(&DUE_IN_ORDER, values).await?;
+        let is_last = rows.len() < window as usize;
+        for row in rows {
+            (after, after_seq) = (row.get("available_at")?, row.get("seq")?).max((after, after_seq));
             if free.len() < request.limit as usize && passed_over.lets_through(&row)? {
                 free.push(row);
             }
         }
         if is_last || free.len() >= request.limit as usize {
-            break;
+            return Ok(free);
         }
+        // Many that are not free stand in front: look further at once.
+        window = WINDOW_MAX;
     }
-    Ok(free)
 }
 
 async fn take(

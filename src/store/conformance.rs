@@ -388,9 +388,13 @@ async fn a_key_is_claimed_in_the_order_of_the_log_whatever_is_due_first(world: &
     let node = Uuid::now_v7();
     let request = crate::delivery::ClaimRequest { order: crate::KeyOrder::Ordered, ..claim_of("ats") };
     let mut claimed = Vec::new();
-    for most in [1, 2] {
+    // A claim of one looks no further than it must; one of many sees all of them at once.
+    for limit in [1, 1_024] {
+        let request = crate::delivery::ClaimRequest { limit, ..request.clone() };
         let rows = world.store.claim(node, &request).await.unwrap().rows;
-        assert!(rows.len() <= most, "what is due first waits for what was published first");
+        assert!(!rows.is_empty() && rows.len() <= limit as usize);
+        let held = world.store.claim(node, &request).await.unwrap().rows;
+        assert!(held.is_empty(), "what follows waits until the earlier ones are settled");
         claimed.extend(rows.iter().map(|row| row.envelope.id));
         let sql = "UPDATE event_deliveries SET state = 'acked', owner = NULL WHERE owner IS NOT NULL";
         world.run(sql, Vec::new()).await.unwrap();
