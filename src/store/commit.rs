@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::connection::Connection;
-use super::sql::{Row, Statement};
+use super::sql::{NativeRow, Row, Statement};
 use super::{DatabaseKind, Store, StoreError, Transaction};
 use crate::delivery::{NodeId, Routed, Settlement};
 use crate::ledger::Admission;
@@ -13,6 +13,8 @@ mod encode;
 pub(super) mod spill;
 
 pub(crate) use spill::Spill;
+
+use encode::Encoded;
 
 /// What is to be committed.
 pub(crate) struct Commit<'a> {
@@ -104,13 +106,34 @@ pub(super) static INSERT_EVENTS_AND_ROWS: Statement = Statement::new(concat!(
 ));
 
 #[cfg(feature = "sqlite")]
-pub(super) static INSERTED: Statement = Statement::new(
-    "SELECT last_insert_rowid() AS last_seq, created_at FROM system_events WHERE seq = last_insert_rowid()",
-);
+macro_rules! inserted_on_sqlite {
+    () => {
+        "SELECT last_insert_rowid() AS last_seq, created_at FROM system_events WHERE seq = last_insert_rowid()"
+    };
+}
 
-pub(super) static COMPLETE: Statement = Statement::new(
-    "UPDATE system_events SET processed_at = {now}, owner = NULL WHERE id {in $1} AND owner = $2",
-);
+#[cfg(feature = "sqlite")]
+pub(super) static INSERTED: Statement = Statement::new(inserted_on_sqlite!());
+
+macro_rules! complete {
+    ($events:literal) => {
+        concat!("UPDATE system_events SET processed_at = {now}, owner = NULL WHERE id {in ", $events, "} AND owner = $2")
+    };
+}
+
+pub(super) static COMPLETE: Statement = Statement::new(complete!("$1"));
+
+/// SQLite: a whole commit without rows, as one command: a thread woken for each statement costs more than most of them.
+#[cfg(feature = "sqlite")]
+pub(super) static COMMIT_AT_ONCE: Statement = Statement::new(concat!(
+    "BEGIN IMMEDIATE; ",
+    insert_events_on_sqlite!(),
+    "; ",
+    inserted_on_sqlite!(),
+    "; ",
+    complete!("$3"),
+    "; COMMIT",
+));
 
 pub(super) static STORED: Statement = Statement::new(
     "SELECT e.id, (e.type = r.type AND e.payload = {sqlite:r.payload}{postgres:r.payload::jsonb}) AS same
@@ -131,7 +154,7 @@ impl<'a> Commit<'a> {
     }
 
     /// Returns how many statements the commit takes.
-    fn statements(&self, single: bool) -> u64 {
+    fn statements(&self, form: Form) -> u64 {
         let settlement = self.settlement;
         let parts = [
             !self.events.is_empty(),
@@ -142,42 +165,44 @@ impl<'a> Commit<'a> {
             !settlement.released.is_empty(),
         ];
         let statements = parts.iter().filter(|part| **part).count() as u64;
-        if single { statements } else { statements + 2 }
+        if form == Form::Statement { statements } else { statements + 2 }
     }
 
-    /// Returns whether the commit is one statement, which needs no BEGIN and COMMIT of its own.
-    fn is_single(&self, kind: DatabaseKind) -> bool {
-        if kind == DatabaseKind::Sqlite && self.events.len() > FEW {
-            return false;
-        }
+    fn form(&self, kind: DatabaseKind) -> Form {
         let settlement = self.settlement;
-        let parts = [!self.events.is_empty(), !settlement.completed.is_empty()];
-        let rows =
-            settlement.rows.is_empty() && settlement.changes.is_empty() && settlement.released.is_empty();
-        rows && self.spill.is_empty() && parts.iter().filter(|part| **part).count() == 1
+        let has_rows =
+            !(settlement.rows.is_empty() && settlement.changes.is_empty() && settlement.released.is_empty());
+        let alone = self.events.is_empty() || settlement.completed.is_empty();
+        if has_rows || !self.spill.is_empty() {
+            Form::Transaction
+        } else if alone && (kind == DatabaseKind::Postgres || self.events.len() <= FEW) {
+            Form::Statement
+        } else if kind == DatabaseKind::Sqlite {
+            Form::Command
+        } else {
+            Form::Transaction
+        }
     }
+}
+
+/// How a commit is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// One statement, which needs no BEGIN and COMMIT of its own.
+    Statement,
+    /// One command of several statements, BEGIN and COMMIT among them.
+    Command,
+    /// A transaction, statement by statement.
+    Transaction,
 }
 
 impl Store {
     /// Commits everything in `commit`, or nothing of it.
     pub(crate) async fn commit(&self, commit: Commit<'_>) -> Result<CommitDone, CommitError> {
-        let pool = &self.inner.commits;
-        let single = commit.is_single(self.database_kind());
-        self.inner.live_statements.fetch_add(commit.statements(single), std::sync::atomic::Ordering::Relaxed);
+        let form = commit.form(self.database_kind());
+        self.inner.live_statements.fetch_add(commit.statements(form), std::sync::atomic::Ordering::Relaxed);
         loop {
-            let result = if single {
-                let mut connection = pool.acquire().await?;
-                write_events_and_completed(&mut connection, &commit)
-                    .await
-                    .map_err(StoreError::while_committing)
-            } else {
-                let mut transaction = self.begin_on(pool.clone()).await?;
-                match self.write(&mut transaction, &commit).await {
-                    Ok(done) => transaction.commit().await.map(|()| done),
-                    Err(error) => Err(error),
-                }
-            };
-            match result {
+            match self.attempt(&commit, form).await {
                 Ok(done) => return Ok(done),
                 Err(error) if error.is_unique_violation() => {
                     let duplicates = self.duplicates(commit.events).await?;
@@ -192,12 +217,34 @@ impl Store {
         }
     }
 
+    async fn attempt(&self, commit: &Commit<'_>, form: Form) -> Result<CommitDone, StoreError> {
+        let pool = &self.inner.commits;
+        // Encoded first: nobody else gets the connection meanwhile.
+        let encoded = Encoded::of(commit, self.database_kind())?;
+        match form {
+            Form::Statement => {
+                let written = write_events_and_completed(&mut pool.acquire().await?, commit, encoded).await;
+                written.map_err(StoreError::while_committing)
+            }
+            #[cfg(feature = "sqlite")]
+            Form::Command => commit_at_once(pool.acquire().await?, commit, encoded).await,
+            #[cfg(not(feature = "sqlite"))]
+            Form::Command => unreachable!("a form of SQLite's"),
+            Form::Transaction => {
+                let mut transaction = self.begin_on(pool.clone()).await?;
+                let done = self.write(&mut transaction, commit, encoded).await?;
+                transaction.commit().await.map(|()| done)
+            }
+        }
+    }
+
     async fn write(
         &self,
         transaction: &mut Transaction,
         commit: &Commit<'_>,
+        encoded: Encoded,
     ) -> Result<CommitDone, StoreError> {
-        let mut done = write_events_and_completed(transaction.inner()?, commit).await?;
+        let mut done = write_events_and_completed(transaction.inner()?, commit, encoded).await?;
         commit.spill.write(transaction, commit.events, &done).await?;
         done.finished = self.settle_rows(transaction, commit.node, commit.settlement).await?;
         Ok(done)
@@ -212,7 +259,8 @@ impl Store {
     ) -> Result<CommitDone, StoreError> {
         let settlement = Settlement::default();
         let commit = Commit::new(node, Some(admission), &settlement);
-        self.write(transaction, &commit).await
+        let encoded = Encoded::of(&commit, self.database_kind())?;
+        self.write(transaction, &commit, encoded).await
     }
 
     pub(super) async fn duplicates(&self, events: &[Routed]) -> Result<Vec<Duplicate>, StoreError> {
@@ -234,16 +282,29 @@ impl Store {
 async fn write_events_and_completed(
     connection: &mut Connection,
     commit: &Commit<'_>,
+    encoded: Encoded,
 ) -> Result<CommitDone, StoreError> {
-    let mut done = CommitDone {
-        first_seq: i64::MAX,
-        last_seq: 0,
-        created_at: OffsetDateTime::UNIX_EPOCH,
-        finished: Vec::new(),
+    let done = match encoded {
+        _ if commit.events.is_empty() => CommitDone::nothing(),
+        #[cfg(feature = "sqlite")]
+        Encoded::Sqlite { mut values } => {
+            // The third is for commits at once.
+            values.truncate(2);
+            let rows = if commit.events.len() <= FEW {
+                connection.fetch(&INSERT_FEW, values).await?
+            } else {
+                connection.execute(&INSERT_EVENTS, values).await?;
+                connection.fetch(&INSERTED, Vec::new()).await?
+            };
+            CommitDone::read(&rows, commit.events.len())?
+        }
+        #[cfg(feature = "postgres")]
+        Encoded::Postgres(arguments) => {
+            let spills = !commit.spill.all.is_empty();
+            let statement = if spills { &INSERT_EVENTS_AND_ROWS } else { &INSERT_EVENTS };
+            CommitDone::read(&connection.fetch_native(statement, arguments).await?, commit.events.len())?
+        }
     };
-    if !commit.events.is_empty() {
-        insert(connection, commit, &mut done).await?;
-    }
     if !commit.settlement.completed.is_empty() {
         let values = crate::args![commit.settlement.completed.clone(), commit.node];
         connection.execute(&COMPLETE, values).await?;
@@ -251,43 +312,44 @@ async fn write_events_and_completed(
     Ok(done)
 }
 
-async fn insert(
-    connection: &mut Connection,
+/// Carries out a commit of SQLite's as one command. What goes wrong in it is rolled back.
+#[cfg(feature = "sqlite")]
+async fn commit_at_once(
+    mut connection: Connection,
     commit: &Commit<'_>,
-    done: &mut CommitDone,
-) -> Result<(), StoreError> {
-    let rows: Vec<Row> = match connection {
-        #[cfg(feature = "sqlite")]
-        Connection::Sqlite(_) => {
-            let values = vec![super::Value::Text(Some(encode::json_rows(commit))), commit.node.into()];
-            if commit.events.len() <= FEW {
-                connection.fetch(&INSERT_FEW, values).await?
-            } else {
-                connection.execute(&INSERT_EVENTS, values).await?;
-                connection.fetch(&INSERTED, Vec::new()).await?
-            }
-        }
+    encoded: Encoded,
+) -> Result<CommitDone, StoreError> {
+    let values = match encoded {
+        Encoded::Sqlite { values } => values,
         #[cfg(feature = "postgres")]
-        Connection::Postgres(native) => {
-            let spills = !commit.spill.all.is_empty();
-            let statement = if spills { &INSERT_EVENTS_AND_ROWS } else { &INSERT_EVENTS };
-            let text = statement.text(DatabaseKind::Postgres);
-            let query = sqlx::query_with(text, encode::columns(commit)?);
-            let rows = query.fetch_all(&mut **native).await?;
-            rows.into_iter().map(|row| super::Row(super::sql::NativeRow::Postgres(row))).collect()
-        }
+        Encoded::Postgres(_) => unreachable!("a form of SQLite's"),
     };
-    let row = rows.last().ok_or(StoreError::Sql(sqlx::Error::RowNotFound))?;
-    done.last_seq = row.get("last_seq")?;
-    done.created_at = row.get("created_at")?;
-    done.first_seq = match row {
-        #[cfg(feature = "postgres")]
-        super::Row(super::sql::NativeRow::Postgres(_)) => row.get("first_seq")?,
-        // One writer: the numbers of a statement follow each other.
-        #[cfg(feature = "sqlite")]
-        super::Row(super::sql::NativeRow::Sqlite(_)) => {
-            done.last_seq + 1 - i64::try_from(commit.events.len()).unwrap_or(i64::MAX)
+    match connection.fetch(&COMMIT_AT_ONCE, values).await {
+        Ok(rows) => CommitDone::read(&rows, commit.events.len()),
+        Err(error) => {
+            super::transaction::end(connection).await;
+            Err(error.while_committing())
         }
-    };
-    Ok(())
+    }
+}
+
+impl CommitDone {
+    fn nothing() -> Self {
+        let created_at = OffsetDateTime::UNIX_EPOCH;
+        Self { first_seq: i64::MAX, last_seq: 0, created_at, finished: Vec::new() }
+    }
+
+    /// Reads what an INSERT of `events` events says.
+    fn read(rows: &[Row], events: usize) -> Result<Self, StoreError> {
+        let row = rows.last().ok_or(StoreError::Sql(sqlx::Error::RowNotFound))?;
+        let last_seq: i64 = row.get("last_seq")?;
+        let first_seq = match row {
+            #[cfg(feature = "postgres")]
+            Row(NativeRow::Postgres(_)) => row.get("first_seq")?,
+            // One writer: the numbers of a statement follow each other.
+            #[cfg(feature = "sqlite")]
+            Row(NativeRow::Sqlite(_)) => last_seq + 1 - i64::try_from(events).unwrap_or(i64::MAX),
+        };
+        Ok(Self { first_seq, last_seq, created_at: row.get("created_at")?, finished: Vec::new() })
+    }
 }

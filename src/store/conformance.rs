@@ -124,6 +124,7 @@ const STATEMENTS: &[&Statement] = &[
     &commit::INSERT_FEW,
     &commit::INSERT_EVENTS,
     &commit::INSERTED,
+    &commit::COMMIT_AT_ONCE,
     &commit::COMPLETE,
     &commit::INSERT_EVENTS_AND_ROWS,
     &commit::spill::SPILL,
@@ -188,6 +189,7 @@ async fn every_statement_prepares(world: &World) {
         let for_others: &[*const Statement] = match kind {
             DatabaseKind::Postgres => &[
                 &raw const commit::INSERTED,
+                &raw const commit::COMMIT_AT_ONCE,
                 &raw const commit::INSERT_FEW,
                 &raw const commit::spill::SPILL_ALL,
             ],

@@ -103,6 +103,24 @@ impl Connection {
         })
     }
 
+    /// Runs a query of PostgreSQL's whose values are encoded already.
+    #[cfg(feature = "postgres")]
+    pub(crate) async fn fetch_native(
+        &mut self,
+        statement: &'static Statement,
+        arguments: sqlx::postgres::PgArguments,
+    ) -> Result<Vec<Row>, StoreError> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => unreachable!("arguments of another database"),
+            Self::Postgres(connection) => {
+                let query = sqlx::query_with(statement.text(DatabaseKind::Postgres), arguments);
+                let rows = query.fetch_all(&mut **connection).await?;
+                Ok(rows.into_iter().map(|row| Row(NativeRow::Postgres(row))).collect())
+            }
+        }
+    }
+
     /// Runs statements without parameters, several to a text.
     pub(crate) async fn batch(&mut self, sql: &str) -> Result<(), StoreError> {
         match self {

@@ -136,7 +136,7 @@ impl Drop for Transaction {
 }
 
 /// Rolls back; a connection that cannot is closed rather than handed on.
-async fn end(mut connection: Connection) {
+pub(super) async fn end(mut connection: Connection) {
     if let Err(error) = connection.rollback().await {
         tracing::debug!(%error, "a connection could not be rolled back; it is closed");
         connection.discard();

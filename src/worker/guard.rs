@@ -11,12 +11,16 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::error::HandlerError;
 use crate::ledger::FlightId;
 
-/// How a guarded call ended.
+/// How a handler's call ended. What is rare is boxed: success, the common case, then travels in a register.
+pub(crate) type Verdict = Result<(), Box<CallError>>;
+
+/// Why a handler's call did not succeed.
 #[derive(Debug)]
-pub(crate) enum Verdict<T> {
-    Returned(T),
+pub(crate) enum CallError {
+    Returned(HandlerError),
     Panicked(String),
     TimedOut(Duration),
 }
@@ -54,34 +58,47 @@ pub(crate) struct Bounds<'a> {
     pub(crate) delivery: (FlightId, u32),
 }
 
-/// Awaits `future` within `bounds`, and tells whether it ever had to wait.
-pub(crate) async fn guard<F: Future>(future: F, bounds: Bounds<'_>) -> (Verdict<F::Output>, bool) {
-    let mut future = pin!(future);
+/// Awaits a handler's call within `bounds`, and tells whether it ever had to wait.
+pub(crate) async fn guard<F>(call: F, bounds: Bounds<'_>) -> (Verdict, bool)
+where
+    F: Future<Output = Result<(), HandlerError>>,
+{
+    let mut call = pin!(call);
     let mut timer: Option<Pin<Box<Sleep>>> = None;
-    let verdict = poll_fn(|cx| {
-        bounds.marker.enter(bounds.delivery.0, bounds.delivery.1);
-        let polled = poll_caught(future.as_mut(), cx);
-        bounds.marker.leave();
-        match polled {
-            Err(message) => Poll::Ready(Verdict::Panicked(message)),
-            Ok(Poll::Ready(value)) => Poll::Ready(Verdict::Returned(value)),
-            Ok(Poll::Pending) => poll_timer(&mut timer, &bounds, cx),
-        }
+    let verdict = poll_fn(|cx| match poll_caught(call.as_mut(), bounds.marker, bounds.delivery, cx) {
+        Poll::Pending => poll_timer(&mut timer, &bounds, cx),
+        ready => ready,
     })
     .await;
     (verdict, timer.is_some())
 }
 
-fn poll_caught<F: Future>(future: Pin<&mut F>, cx: &mut TaskContext<'_>) -> Result<Poll<F::Output>, String> {
-    catch_unwind(AssertUnwindSafe(|| future.poll(cx))).map_err(|panic| panic_message(panic.as_ref()))
+#[inline]
+fn poll_caught<F>(
+    call: Pin<&mut F>,
+    marker: &Marker,
+    delivery: (FlightId, u32),
+    cx: &mut TaskContext<'_>,
+) -> Poll<Verdict>
+where
+    F: Future<Output = Result<(), HandlerError>>,
+{
+    marker.enter(delivery.0, delivery.1);
+    let polled = catch_unwind(AssertUnwindSafe(|| {
+        call.poll(cx).map_err(|error| Box::new(CallError::Returned(error)))
+    }));
+    marker.leave();
+    polled.unwrap_or_else(|panic| {
+        Poll::Ready(Err(Box::new(CallError::Panicked(panic_message(panic.as_ref())))))
+    })
 }
 
 /// Arms the timer at the first wait, so that a call that never waits never pays for one.
-fn poll_timer<T>(
+fn poll_timer(
     timer: &mut Option<Pin<Box<Sleep>>>,
     bounds: &Bounds<'_>,
     cx: &mut TaskContext<'_>,
-) -> Poll<Verdict<T>> {
+) -> Poll<Verdict> {
     let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + bounds.timeout)));
     if let Some(deadline) = bounds.deadline.get()
         && deadline < timer.deadline()
@@ -93,7 +110,7 @@ fn poll_timer<T>(
     } else {
         bounds.timeout
     };
-    timer.as_mut().poll(cx).map(|()| Verdict::TimedOut(limit))
+    timer.as_mut().poll(cx).map(|()| Err(Box::new(CallError::TimedOut(limit))))
 }
 
 /// Runs `action`, turning a panic into its message.

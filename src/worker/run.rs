@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Host;
-use super::guard::{Bounds, Verdict, guard};
+use super::guard::{Bounds, guard};
 use super::shared::Shared;
 use crate::catalogue::TypeInfo;
 use crate::context::Context;
@@ -95,12 +95,12 @@ pub(crate) fn run_handler<'a, M: Handle<E>, E: Event>(module: &'a mut M, mut run
             let call = module.handle(event, &mut cx);
             let (verdict, waited) = guard(call, run.bounds(index, &deadline)).await;
             match verdict {
-                Verdict::Returned(Ok(())) if cx.transaction.is_none() && cx.emitted.is_empty() => {
+                Ok(()) if cx.transaction.is_none() && cx.emitted.is_empty() => {
                     run.shared.take_back(cx.shared);
                     run.acknowledged(index);
                 }
-                Verdict::Returned(Ok(())) => run.succeeded(index, cx).await,
-                verdict => run.undo(index, verdict, cx).await,
+                Ok(()) => run.succeeded(index, cx).await,
+                Err(error) => run.undo(index, *error, cx).await,
             }
             if waited {
                 run.host.report_progress(run.tally);

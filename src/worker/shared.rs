@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::commit::commit;
-use super::guard::Verdict;
+use super::guard::CallError;
 use super::run::Run;
 use crate::context::{Context, SQLITE_TRANSACTION_MAX};
 use crate::delivery::FailureKind;
@@ -101,10 +101,10 @@ impl Run<'_> {
     pub(super) async fn undo(
         &mut self,
         index: u32,
-        verdict: Verdict<Result<(), HandlerError>>,
+        error: CallError,
         cx: Context<'_>,
     ) {
-        let (kind, message) = failure_of(verdict);
+        let (kind, message) = failure_of(error);
         let Context { transaction, shared, .. } = cx;
         let took_part = transaction.is_some() && !self.shared.indices.is_empty();
         self.shared.take_back(shared);
@@ -136,15 +136,12 @@ impl Run<'_> {
     }
 }
 
-fn failure_of(verdict: Verdict<Result<(), HandlerError>>) -> (FailureKind, String) {
-    match verdict {
-        Verdict::Returned(Ok(())) => unreachable!("what returned well has not failed"),
-        Verdict::Returned(Err(error @ HandlerError::Retryable(_))) => {
-            (FailureKind::Retryable, error.to_string())
-        }
-        Verdict::Returned(Err(error @ HandlerError::Fatal(_))) => (FailureKind::Fatal, error.to_string()),
-        Verdict::Panicked(message) => (FailureKind::Panic, format!("panicked: {message}")),
-        Verdict::TimedOut(limit) => (FailureKind::Timeout, timeout_message(limit)),
+fn failure_of(error: CallError) -> (FailureKind, String) {
+    match error {
+        CallError::Returned(error @ HandlerError::Retryable(_)) => (FailureKind::Retryable, error.to_string()),
+        CallError::Returned(error @ HandlerError::Fatal(_)) => (FailureKind::Fatal, error.to_string()),
+        CallError::Panicked(message) => (FailureKind::Panic, format!("panicked: {message}")),
+        CallError::TimedOut(limit) => (FailureKind::Timeout, timeout_message(limit)),
     }
 }
 

@@ -1,11 +1,38 @@
 //! Events as the two INSERTs take them.
 
 use super::Commit;
+use crate::store::{DatabaseKind, StoreError};
+
+/// The values of a commit, ready to be sent.
+pub(super) enum Encoded {
+    /// The new events, the node, and the completed events.
+    #[cfg(feature = "sqlite")]
+    Sqlite { values: Vec<crate::store::Value> },
+    /// The new events and the node.
+    #[cfg(feature = "postgres")]
+    Postgres(sqlx::postgres::PgArguments),
+}
+
+impl Encoded {
+    pub(super) fn of(commit: &Commit<'_>, kind: DatabaseKind) -> Result<Self, StoreError> {
+        match kind {
+            #[cfg(feature = "sqlite")]
+            DatabaseKind::Sqlite => {
+                let completed = commit.settlement.completed.clone();
+                Ok(Self::Sqlite { values: crate::args![json_rows(commit), commit.node, completed] })
+            }
+            #[cfg(feature = "postgres")]
+            DatabaseKind::Postgres => Ok(Self::Postgres(columns(commit)?)),
+            #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
+            _ => Err(StoreError::Unsupported { kind: "this database", feature: "sqlite or postgres" }),
+        }
+    }
+}
 
 /// A JSON array of arrays, written by hand: the payload's text is most of it. What an
 /// event has none of at the end of its array is left out, and reads as null.
 #[cfg(feature = "sqlite")]
-pub(super) fn json_rows(commit: &Commit<'_>) -> String {
+fn json_rows(commit: &Commit<'_>) -> String {
     use std::fmt::Write;
     let payloads: usize = commit.events.iter().map(|event| event.envelope.payload.json().len()).sum();
     let mut text = String::with_capacity(payloads * 5 / 4 + commit.events.len() * 160 + 2);
@@ -80,7 +107,7 @@ fn string(text: &mut String, value: Option<&str>) {
 
 /// One array a column; none for a column of nulls, which costs the server nothing.
 #[cfg(feature = "postgres")]
-pub(super) fn columns(commit: &Commit<'_>) -> Result<sqlx::postgres::PgArguments, super::StoreError> {
+fn columns(commit: &Commit<'_>) -> Result<sqlx::postgres::PgArguments, StoreError> {
     use sqlx::Arguments;
     let events = || commit.events.iter().map(|event| &*event.envelope);
     let metadata = || commit.events.iter().map(|event| &event.envelope.metadata);
