@@ -30,6 +30,8 @@ mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod stats;
+#[cfg(any(feature = "testing", all(test, feature = "sqlite", feature = "postgres")))]
+mod testing;
 mod transaction;
 
 pub use migrations::{Migration, MigrationSet, MigrationStatus};
@@ -44,6 +46,8 @@ pub(crate) use migrations::BUS as BUS_MIGRATIONS;
 pub(crate) use nodes::{Heartbeat, Registered};
 pub(crate) use outbox::insert_unrouted;
 pub(crate) use rows::Receipts;
+#[cfg(feature = "testing")]
+pub(crate) use testing::Unfinished;
 
 use connection::{Connection, Pool};
 

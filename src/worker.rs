@@ -21,6 +21,7 @@ pub(crate) mod run;
 mod shared;
 
 use guard::{Marker, caught};
+pub(crate) use shared::failure_of;
 use run::{Limiter, Run, RunFuture, Tally};
 
 /// How long answers of a dispatch in progress are held before they are reported.

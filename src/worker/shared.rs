@@ -136,7 +136,8 @@ impl Run<'_> {
     }
 }
 
-fn failure_of(verdict: Verdict<Result<(), HandlerError>>) -> (FailureKind, String) {
+/// Returns what a call that did not go well counts as.
+pub(crate) fn failure_of(verdict: Verdict<Result<(), HandlerError>>) -> (FailureKind, String) {
     match verdict {
         Verdict::Returned(Ok(())) => unreachable!("what returned well has not failed"),
         Verdict::Returned(Err(error @ HandlerError::Retryable(_))) => {
