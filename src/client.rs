@@ -6,8 +6,8 @@ use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::audit::{
-    DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Health, ModuleRecord, PAGE_MAX, Page,
-    Stats,
+    DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Health, ModuleRecord, PAGE_MAX,
+    Page, Stats,
 };
 use crate::catalogue::Catalogue;
 use crate::delivery::{Route, Routed};

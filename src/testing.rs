@@ -19,8 +19,9 @@
 //!
 //! ```
 //! use serde::{Deserialize, Serialize};
+//! use stentor::store::Migration;
 //! use stentor::testing::{TestBus, TestError};
-//! use stentor::{Context, Event, Handle, HandlerError, Migration, MigrationSet, Module, Subscriptions, args};
+//! use stentor::{Context, Event, Handle, HandlerError, MigrationSet, Module, Subscriptions, args};
 //! use uuid::Uuid;
 //!
 //! #[derive(Serialize, Deserialize)]

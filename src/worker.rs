@@ -21,8 +21,8 @@ pub(crate) mod run;
 mod shared;
 
 use guard::{Marker, caught};
-pub(crate) use shared::failure_of;
 use run::{Limiter, Run, RunFuture, Tally};
+pub(crate) use shared::failure_of;
 
 /// How long answers of a dispatch in progress are held before they are reported.
 const REPORT_AFTER: Duration = Duration::from_millis(5);

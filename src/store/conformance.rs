@@ -10,7 +10,9 @@ use uuid::Uuid;
 
 use super::sql::{Statement, Value};
 use super::{DatabaseKind, Migration, MigrationSet, Store, StoreError, StoreOptions};
-use super::{audit, claims, commit, health, modules, nodes, operate, outbox, retention, routes, rows, stats, testing};
+use super::{
+    audit, claims, commit, health, modules, nodes, operate, outbox, retention, routes, rows, stats, testing,
+};
 
 mod plans;
 mod security;

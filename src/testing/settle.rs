@@ -46,7 +46,9 @@ impl Settled {
     /// Returns the event's own delivery to `module`, with its attempts and errors.
     #[must_use]
     pub fn delivery(&self, module: &str) -> Option<&DeliveryRecord> {
-        self.deliveries.iter().find(|delivery| delivery.event_id == self.event.id && delivery.module == module)
+        self.deliveries
+            .iter()
+            .find(|delivery| delivery.event_id == self.event.id && delivery.module == module)
     }
 
     /// Returns what it caused of one type, in the order of the log.

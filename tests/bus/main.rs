@@ -12,6 +12,8 @@ mod outcomes;
 mod publishing;
 mod sharing;
 mod supervision;
+#[cfg(feature = "testing")]
+mod testing;
 mod versions;
 #[path = "../common/world.rs"]
 mod world;

@@ -1,23 +1,20 @@
 //! What `stentor::testing` promises, beside the examples in its documentation.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
-
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use stentor::delivery::{DeliveryState, FailureKind};
+use stentor::store::Migration;
 use stentor::testing::{TestBus, TestError};
 use stentor::{
-    BreakerPolicy, BreakerState, BusBuilder, Context, Event, Handle, HandlerError, KeyOrder, Migration,
-    MigrationSet, Module, ModuleOptions, Publication, RetryPolicy, Subscriptions, SystemError, args,
+    BreakerPolicy, BreakerState, BusBuilder, Context, Event, Handle, HandlerError, KeyOrder, MigrationSet,
+    Module, ModuleOptions, Publication, RetryPolicy, Subscriptions, SystemError, args,
 };
 use uuid::Uuid;
 
-#[path = "common/world.rs"]
-mod world;
-use world::{Kind, World, soon};
+use crate::world::{Kind, World, soon};
 
 /// An order to handle: how often it fails, and what becomes of it then.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -169,6 +166,9 @@ async fn each_retry_comes_when_its_time_is_advanced(bus: &TestBus) {
     let settled = bus.settle(id).await.unwrap();
     assert!(settled.is_processed() && settled.event.error.is_none());
     assert_eq!(settled.delivery("clerk").unwrap().attempts, 4);
+    let errors = settled.delivery("clerk").unwrap().errors.as_array().unwrap();
+    let attempts: Vec<i64> = errors.iter().map(|error| error["attempt"].as_i64().unwrap()).collect();
+    assert_eq!(attempts, [1, 2, 3], "the latest last");
     assert_eq!((settled.caused.len(), answers(bus).await), (1, 1), "failed attempts left nothing behind");
 }
 
@@ -189,9 +189,10 @@ async fn time_passes_on_postgres() {
 
 #[tokio::test]
 async fn the_announcement_of_a_dead_letter_belongs_to_what_is_waited_for() {
-    let options = ModuleOptions::default().retry(RetryPolicy::new().max_attempts(1));
+    let breaker = BreakerPolicy::new().min_calls(1_000);
+    let options = ModuleOptions::default().retry(RetryPolicy::new().max_attempts(1)).breaker(breaker);
     let bus = bus(options).await;
-    for number in 0..20 {
+    for number in 0..12 {
         let settled = bus.publish_and_settle(asked(number, 1)).await.unwrap();
         assert_eq!(settled.state("clerk"), Some(DeliveryState::Dead));
         let announced = settled.caused_of::<SystemError>().unwrap();
@@ -277,6 +278,30 @@ async fn an_acknowledgement_is_seen_beside_a_retry() {
 }
 
 #[tokio::test]
+async fn a_handler_that_computes_is_not_mistaken_for_one_that_blocks() {
+    let bus = TestBus::start(|bus| bus).await.unwrap();
+    let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = Arc::new(Mutex::new(released));
+    let handler = move |_: Arc<Asked>| {
+        let (begun, released) = (begun.clone(), Arc::clone(&released));
+        async move {
+            begun.send(())?;
+            Ok(released.lock().unwrap().recv()?)
+        }
+    };
+    bus.subscribe("computing", handler).await.unwrap();
+    let receipt = bus.publish(asked(0, 0)).await.unwrap();
+    soon(begins.recv()).await.unwrap();
+    bus.advance(hours(1)).await.unwrap();
+    let computing = bus.modules().await.unwrap().remove(0);
+    release.send(()).unwrap();
+    assert!(!computing.blocks_its_thread, "it has computed for a moment, not for an hour");
+    assert_eq!(bus.settle(receipt.id()).await.unwrap().delivery("computing").unwrap().attempts, 1);
+    bus.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn what_hangs_is_named() {
     let bus = TestBus::start(|bus| bus).await.unwrap().patience(Duration::from_millis(50));
     bus.subscribe("hanging", |_: Arc<Asked>| std::future::pending()).await.unwrap();
@@ -302,10 +327,9 @@ async fn a_module_alone_commits_what_it_did_and_nobody_else_hears_of_it() {
 #[tokio::test]
 async fn a_module_alone_that_fails_leaves_nothing_behind() {
     let bus = bus(ModuleOptions::default()).await;
-    for (number, kind, message) in [
-        (7, FailureKind::Retryable, "attempt 1 failed"),
-        (13, FailureKind::Panic, "panicked: thirteen"),
-    ] {
+    for (number, kind, message) in
+        [(7, FailureKind::Retryable, "attempt 1 failed"), (13, FailureKind::Panic, "panicked: thirteen")]
+    {
         let delivered = bus.deliver(&mut Clerk, asked(number, 1)).await.unwrap();
         let failed = delivered.outcome.unwrap_err();
         assert_eq!((failed.kind, failed.message.as_str()), (kind, message));
