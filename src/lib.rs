@@ -146,3 +146,8 @@ pub use store::{DatabaseKind, MigrationSet, Row, StoreError, StoreOptions, Trans
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct ReadmeExamples;
+
+/// Compiles and runs the examples of the guide.
+#[cfg(all(doctest, feature = "testing"))]
+#[doc = include_str!("../docs/from-calls-to-events.md")]
+struct GuideExamples;

@@ -5,6 +5,7 @@
 mod cancellation;
 mod effects;
 mod events;
+mod guide;
 mod limits;
 mod nodes;
 mod order;
