@@ -47,7 +47,7 @@ pub(crate) use nodes::{Heartbeat, Registered};
 pub(crate) use outbox::insert_unrouted;
 pub(crate) use rows::Receipts;
 #[cfg(feature = "testing")]
-pub(crate) use testing::Unfinished;
+pub(crate) use testing::{Standing, Unfinished};
 
 use connection::{Connection, Pool};
 

@@ -47,13 +47,24 @@ pub(crate) struct Unfinished {
     pub(crate) event_id: Uuid,
     pub(crate) event_type: String,
     pub(crate) module: Option<String>,
-    /// A node has it in memory, or is yet to route it.
-    pub(crate) is_held: bool,
-    pub(crate) is_due: bool,
-    /// An earlier row of its key is due later.
-    pub(crate) follows_later: bool,
-    /// An earlier row of its key is dead.
-    pub(crate) follows_dead: bool,
+    pub(crate) standing: Standing,
+}
+
+/// What a delivery waits for.
+#[cfg(feature = "testing")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Standing {
+    /// A node has it in memory, or is yet to route its event.
+    Held,
+    /// Its time has not come.
+    Later,
+    /// It may be claimed, unless its module keeps order and an earlier row of its key may not.
+    Due {
+        /// An earlier one is due later.
+        follows_later: bool,
+        /// An earlier one is dead.
+        follows_dead: bool,
+    },
 }
 
 #[cfg(feature = "testing")]
@@ -74,13 +85,17 @@ impl Store {
 
 #[cfg(feature = "testing")]
 fn unfinished(row: &Row) -> Result<Unfinished, StoreError> {
+    let standing = match (row.get("is_held")?, row.get("is_due")?) {
+        (true, _) => Standing::Held,
+        (false, false) => Standing::Later,
+        (false, true) => {
+            Standing::Due { follows_later: row.get("follows_later")?, follows_dead: row.get("follows_dead")? }
+        }
+    };
     Ok(Unfinished {
         event_id: row.get("id")?,
         event_type: row.get("type")?,
         module: row.get("module")?,
-        is_held: row.get("is_held")?,
-        is_due: row.get("is_due")?,
-        follows_later: row.get("follows_later")?,
-        follows_dead: row.get("follows_dead")?,
+        standing,
     })
 }

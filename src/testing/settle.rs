@@ -14,7 +14,7 @@ use crate::delivery::{DeliveryState, KeyOrder};
 use crate::event::Event;
 use crate::module::{ModuleHealth, ModuleState};
 use crate::publication::Publication;
-use crate::store::Unfinished;
+use crate::store::{Standing, Unfinished};
 
 /// How long a question to the store stays answered if the bus does not say that something moved.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
@@ -135,22 +135,21 @@ async fn rest(bus: &Bus, chain_id: Uuid, moving: &mut Vec<String>) -> Result<(),
 
 /// Returns whether only time or an operator can move a delivery.
 fn waits(bus: &Bus, modules: &[ModuleHealth], one: &Unfinished) -> bool {
-    let Some(name) = one.module.as_deref().filter(|_| !one.is_held) else {
-        return false;
+    let (follows_later, follows_dead) = match one.standing {
+        Standing::Held => return false,
+        Standing::Later => return true,
+        Standing::Due { follows_later, follows_dead } => (follows_later, follows_dead),
     };
+    let name = one.module.as_deref().unwrap_or_default();
     let Some(module) = modules.iter().find(|module| module.name == name) else {
         return true;
     };
-    let is_open = |event_type: &str| {
-        let mut breakers = module.breakers.iter();
-        breakers.any(|breaker| breaker.event_type == event_type && breaker.state == BreakerState::Open)
-    };
+    let mut breakers = module.breakers.iter();
     let order = bus.services().order_of(name);
-    !one.is_due
-        || module.state == ModuleState::Paused
-        || is_open(&one.event_type)
-        || (one.follows_later && order != KeyOrder::Unordered)
-        || (one.follows_dead && order == KeyOrder::OrderedHoldingDead)
+    module.state == ModuleState::Paused
+        || breakers.any(|breaker| breaker.event_type == one.event_type && breaker.state == BreakerState::Open)
+        || (follows_later && order != KeyOrder::Unordered)
+        || (follows_dead && order == KeyOrder::OrderedHoldingDead)
 }
 
 fn describe(one: &Unfinished) -> String {
@@ -167,7 +166,7 @@ async fn detail(bus: &Bus, id: Uuid) -> Result<EventDetail, TestError> {
 
 async fn report(bus: &Bus, id: Uuid) -> Result<Settled, TestError> {
     let EventDetail { event, deliveries, caused } = detail(bus, id).await?;
-    let mut settled = Settled { event, deliveries, caused };
+    let mut settled = Settled { event, caused, deliveries };
     for index in 0..settled.caused.len() {
         let filter = DeliveryFilter { event_id: Some(settled.caused[index].id), ..DeliveryFilter::default() };
         settled.deliveries.extend(bus.client().deliveries(&filter, u32::MAX).await?);
