@@ -41,7 +41,9 @@ pub use sql::{Column, Row, Value};
 pub use transaction::Transaction;
 
 pub(crate) use claims::{ClaimBatch, Poll};
-pub(crate) use commit::{Commit, CommitDone, CommitError, Duplicate, Spill};
+#[cfg(feature = "cli")]
+pub(crate) use commit::Spill;
+pub(crate) use commit::{Commit, CommitDone, CommitError, Duplicate};
 pub(crate) use migrations::BUS as BUS_MIGRATIONS;
 pub(crate) use nodes::{Heartbeat, Registered};
 pub(crate) use outbox::insert_unrouted;
