@@ -10,9 +10,7 @@ use uuid::Uuid;
 
 use super::sql::{Statement, Value};
 use super::{DatabaseKind, Migration, MigrationSet, Store, StoreError, StoreOptions};
-use super::{
-    audit, claims, commit, health, modules, nodes, operate, outbox, retention, routes, rows, stats, testing,
-};
+use super::{audit, claims, commit, health, modules, nodes, operate, outbox, retention, routes, rows, stats};
 
 mod plans;
 mod security;
@@ -185,7 +183,7 @@ const STATEMENTS: &[&Statement] = &[
 async fn every_statement_prepares(world: &World) {
     let kind = world.store.database_kind();
     let mut refused = Vec::new();
-    for statement in STATEMENTS.iter().chain(testing::STATEMENTS).copied() {
+    for statement in STATEMENTS.iter().chain(super::testing::STATEMENTS).copied() {
         // Each has its own ways to tell what was inserted.
         let for_others: &[*const Statement] = match kind {
             DatabaseKind::Postgres => &[
@@ -231,7 +229,7 @@ fn the_list_of_statements_is_complete() {
         .map(|path| std::fs::read_to_string(path).unwrap())
         .map(|source| source.matches(": Statement =").count())
         .sum();
-    assert_eq!(declared, STATEMENTS.len() + testing::STATEMENTS.len());
+    assert_eq!(declared, STATEMENTS.len() + super::testing::STATEMENTS.len());
 }
 
 async fn a_newer_schema_is_refused(world: &World) {
