@@ -241,5 +241,7 @@ impl Handler<Wake> for Broker {
         }
         self.spare = inputs;
         self.flush();
+        #[cfg(feature = "testing")]
+        self.services.progress.stir();
     }
 }

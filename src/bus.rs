@@ -172,6 +172,12 @@ impl Bus {
         self.inner.services.store.live_statements()
     }
 
+    /// Returns what the bus's actors share, for tests.
+    #[cfg(feature = "testing")]
+    pub(crate) fn services(&self) -> &Arc<Services> {
+        &self.inner.services
+    }
+
     fn control(&self, control: Control) {
         self.inner.services.inbox.push(Input::Control(control));
     }

@@ -174,7 +174,8 @@ fn decode<E: Event>(json: &str, stored: u32) -> Decoded {
     typed::<E>(json, stored).map(|event| Arc::new(event) as _).map_err(Arc::new)
 }
 
-fn typed<E: Event>(json: &str, stored: u32) -> Result<E, DecodeError> {
+/// Decodes a payload that was written in the version `stored`.
+pub(crate) fn typed<E: Event>(json: &str, stored: u32) -> Result<E, DecodeError> {
     let shape = |source| DecodeError::Shape { event_type: E::TYPE, source };
     if stored == E::SCHEMA_VERSION {
         return serde_json::from_str(json).map_err(shape);

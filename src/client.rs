@@ -6,7 +6,8 @@ use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::audit::{
-    DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Health, ModuleRecord, Page, Stats,
+    DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Health, ModuleRecord, PAGE_MAX,
+    Page, Stats,
 };
 use crate::catalogue::Catalogue;
 use crate::delivery::{Route, Routed};
@@ -172,6 +173,26 @@ impl Client {
         limit: u32,
     ) -> Result<Page<EventRecord>, StoreError> {
         self.store.events(filter, cursor, limit).await
+    }
+
+    /// Returns every event that a filter picks, oldest first.
+    ///
+    /// All of them are held in memory: for a chain or a day, not for a year.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the store fails.
+    pub async fn all_events(&self, filter: &EventFilter) -> Result<Vec<EventRecord>, StoreError> {
+        let (mut events, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = self.events(filter, cursor, PAGE_MAX).await?;
+            events.extend(page.items);
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                events.reverse();
+                return Ok(events);
+            }
+        }
     }
 
     /// Returns an event with its deliveries and everything that it caused.

@@ -93,6 +93,7 @@
 //!
 //! - `sqlite`, `postgres`: the databases; both by default.
 //! - `cli`: a command line (`cli::App`) and a benchmark for an embedder's own binary.
+//! - `testing`: help for an embedder's tests (`testing::TestBus`); implies `sqlite`.
 
 pub mod audit;
 #[cfg(feature = "cli")]
@@ -113,6 +114,8 @@ mod inbox;
 mod ledger;
 mod maintenance;
 pub mod module;
+#[cfg(feature = "testing")]
+mod progress;
 pub mod publication;
 mod retry;
 mod routes;
@@ -120,6 +123,8 @@ mod runtime;
 mod services;
 pub mod store;
 mod supervisor;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod worker;
 
 pub use breaker::{BreakerPolicy, BreakerState};
@@ -141,3 +146,8 @@ pub use store::{DatabaseKind, MigrationSet, Row, StoreError, StoreOptions, Trans
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct ReadmeExamples;
+
+/// Compiles and runs the examples of the guide.
+#[cfg(all(doctest, feature = "testing"))]
+#[doc = include_str!("../docs/from-calls-to-events.md")]
+struct GuideExamples;

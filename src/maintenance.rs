@@ -78,18 +78,27 @@ pub(crate) fn publish_system_error(services: &Arc<Services>, dead: DeadLetter) {
         Err(error) => return tracing::error!(%error, "system.error could not be published"),
     };
     submission.envelope.metadata.causation_id = Some(dead.envelope.id);
+    #[cfg(feature = "testing")]
+    services.progress.announcement_begins();
     let services = Arc::clone(services);
     let shared = Arc::clone(&services);
     drop(shared.runtime.spawn(async move {
+        let (reply, stored) = oneshot::channel();
         match route(&services, vec![submission]).await {
             Ok(events) => services.inbox.push(Input::Publish(PublishRequest {
                 events,
                 ids_given: false,
                 duplicates: Vec::new(),
-                reply: oneshot::channel().0,
+                reply,
             })),
             Err(error) => tracing::error!(%error, "system.error could not be published"),
         }
+        // Without an answer the bus is stopping.
+        if let Ok(Err(error)) = stored.await {
+            tracing::error!(%error, "system.error could not be published");
+        }
+        #[cfg(feature = "testing")]
+        services.progress.announcement_ends();
     }));
 }
 

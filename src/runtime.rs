@@ -20,6 +20,9 @@ pub(crate) struct Runtime {
     system: System,
     requests: tokio::sync::mpsc::UnboundedSender<ArbiterRequest>,
     started: Instant,
+    /// Microseconds by which a test has moved the actors' clock ahead.
+    #[cfg(feature = "testing")]
+    ahead: Arc<std::sync::atomic::AtomicU64>,
 }
 
 type ArbiterRequest = std::sync::mpsc::Sender<io::Result<ArbiterHandle>>;
@@ -54,9 +57,26 @@ impl Runtime {
         &self.tokio
     }
 
-    /// Returns the time since the bus started: the only clock of the actors.
+    /// Returns the time since the bus started: the only clock that the ledger is told.
     pub(crate) fn now(&self) -> Duration {
+        #[cfg(feature = "testing")]
+        let ahead = Duration::from_micros(self.ahead.load(std::sync::atomic::Ordering::Relaxed));
+        #[cfg(not(feature = "testing"))]
+        let ahead = Duration::ZERO;
+        self.uptime() + ahead
+    }
+
+    /// Returns how long the bus has really run, whatever a test did to [`Runtime::now`]: the clock of
+    /// whoever watches threads.
+    pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// Moves [`Runtime::now`] forward.
+    #[cfg(feature = "testing")]
+    pub(crate) fn advance(&self, by: Duration) {
+        let micros = u64::try_from(by.as_micros()).unwrap_or(u64::MAX);
+        self.ahead.fetch_add(micros, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// Ends all threads. One that is blocked by a handler is left behind.
@@ -92,6 +112,8 @@ fn run_system(ready: &std::sync::mpsc::Sender<io::Result<Runtime>>) {
         system: System::current(),
         requests,
         started: Instant::now(),
+        #[cfg(feature = "testing")]
+        ahead: Arc::default(),
     };
     ready.send(Ok(runtime)).ok();
     if let Err(error) = runner.run() {

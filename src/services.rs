@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use crate::broker::Input;
 use crate::catalogue::{Catalogue, TypeClash, TypeInfo};
-use crate::delivery::NodeId;
+use crate::delivery::{KeyOrder, NodeId};
 use crate::inbox::Inbox;
 use crate::routes::Routes;
 use crate::runtime::Runtime;
@@ -17,8 +17,8 @@ use crate::store::Store;
 #[derive(Debug, Clone)]
 pub(crate) struct Hosted {
     pub(crate) name: Arc<str>,
-    /// It runs on one node at a time, by lease.
-    pub(crate) is_ordered: bool,
+    /// An ordered module runs on one node at a time, by lease.
+    pub(crate) order: KeyOrder,
 }
 
 /// What the actors of one bus share. Everything in it is safe to use from any thread.
@@ -40,6 +40,8 @@ pub(crate) struct Services {
     /// Makes the heart beat at once.
     pub(crate) beat_now: Notify,
     catalogue: RwLock<Arc<Catalogue>>,
+    #[cfg(feature = "testing")]
+    pub(crate) progress: crate::progress::Progress,
 }
 
 impl std::fmt::Debug for Services {
@@ -69,6 +71,8 @@ impl Services {
             hosted: RwLock::new(Vec::new()),
             beat_now: Notify::new(),
             catalogue: RwLock::new(Arc::new(catalogue)),
+            #[cfg(feature = "testing")]
+            progress: crate::progress::Progress::default(),
         }
     }
 
@@ -88,6 +92,13 @@ impl Services {
     pub(crate) fn hosted(&self, wanted: impl Fn(&Hosted) -> bool) -> Vec<Arc<str>> {
         let hosted = self.hosted.read().unwrap_or_else(PoisonError::into_inner);
         hosted.iter().filter(|hosted| wanted(hosted)).map(|hosted| Arc::clone(&hosted.name)).collect()
+    }
+
+    /// Returns how a hosted module wants the deliveries of one key; none that is not hosted wants any order.
+    #[cfg(feature = "testing")]
+    pub(crate) fn order_of(&self, module: &str) -> KeyOrder {
+        let hosted = self.hosted.read().unwrap_or_else(PoisonError::into_inner);
+        hosted.iter().find(|hosted| *hosted.name == *module).map(|hosted| hosted.order).unwrap_or_default()
     }
 
     pub(crate) fn host(&self, module: Hosted) {

@@ -30,6 +30,8 @@ mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod stats;
+#[cfg(any(feature = "testing", all(test, feature = "sqlite", feature = "postgres")))]
+mod testing;
 mod transaction;
 
 pub use migrations::{Migration, MigrationSet, MigrationStatus};
@@ -39,11 +41,15 @@ pub use sql::{Column, Row, Value};
 pub use transaction::Transaction;
 
 pub(crate) use claims::{ClaimBatch, Poll};
-pub(crate) use commit::{Commit, CommitDone, CommitError, Duplicate, Spill};
+#[cfg(feature = "cli")]
+pub(crate) use commit::Spill;
+pub(crate) use commit::{Commit, CommitDone, CommitError, Duplicate};
 pub(crate) use migrations::BUS as BUS_MIGRATIONS;
 pub(crate) use nodes::{Heartbeat, Registered};
 pub(crate) use outbox::insert_unrouted;
 pub(crate) use rows::Receipts;
+#[cfg(feature = "testing")]
+pub(crate) use testing::{Standing, Unfinished};
 
 use connection::{Connection, Pool};
 

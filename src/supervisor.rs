@@ -140,7 +140,7 @@ impl Supervisor {
 
     /// Returns whether a handler of `module` holds its thread right now, silently for long.
     pub(crate) fn is_blocking(&self, module: ModuleId) -> bool {
-        let now = self.services.runtime.now();
+        let now = self.services.runtime.uptime();
         self.workers.iter().any(|(id, placed)| {
             id.module == module
                 && placed.marker.polling().is_some()
@@ -151,7 +151,7 @@ impl Supervisor {
     /// Finds threads that a handler blocks. The culprit keeps its thread, until its
     /// timeout; the others lose it and are to be built anew elsewhere.
     pub(crate) fn watch(&mut self) -> Vec<Lost> {
-        let now = self.services.runtime.now();
+        let now = self.services.runtime.uptime();
         let silent: Vec<usize> = (0..self.threads.len())
             .filter(|&thread| {
                 !self.threads[thread].abandoned && self.threads[thread].silent_for(now) > SILENT_MAX
@@ -213,12 +213,12 @@ impl Supervisor {
 
     fn start_thread(&mut self, owner: Option<ModuleId>) -> io::Result<usize> {
         let arbiter = self.services.runtime.new_arbiter()?;
-        let pulse = Arc::new(AtomicU64::new(millis(self.services.runtime.now())));
+        let pulse = Arc::new(AtomicU64::new(millis(self.services.runtime.uptime())));
         let (beat, services) = (Arc::clone(&pulse), Arc::clone(&self.services));
         arbiter.spawn(async move {
             loop {
                 tokio::time::sleep(PULSE_EVERY).await;
-                beat.store(millis(services.runtime.now()), Ordering::Relaxed);
+                beat.store(millis(services.runtime.uptime()), Ordering::Relaxed);
             }
         });
         self.threads.push(Thread { arbiter, pulse, owner, abandoned: false });

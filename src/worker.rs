@@ -22,6 +22,8 @@ mod shared;
 
 use guard::{Marker, caught};
 use run::{Limiter, Run, RunFuture, Tally};
+#[cfg(feature = "testing")]
+pub(crate) use shared::failure_of;
 
 /// How long answers of a dispatch in progress are held before they are reported.
 const REPORT_AFTER: Duration = Duration::from_millis(5);

@@ -47,6 +47,7 @@ const BUS: House = House {
                 "inbox",
                 "maintenance",
                 "module",
+                "progress",
                 "routes",
                 "runtime",
                 "services",

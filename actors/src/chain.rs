@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use stentor::audit::{EventFilter, EventRecord, EventState, PAGE_MAX};
+use stentor::audit::{EventFilter, EventRecord, EventState};
 use stentor::{Client, StoreError};
 use uuid::Uuid;
 
@@ -41,14 +41,5 @@ pub async fn settled(client: &Client, correlation_id: Uuid) -> Result<(), StoreE
 /// Fails if the store does.
 pub async fn events(client: &Client, correlation_id: Uuid) -> Result<Vec<EventRecord>, StoreError> {
     let filter = EventFilter { correlation_id: Some(correlation_id), ..EventFilter::default() };
-    let (mut events, mut cursor) = (Vec::new(), None);
-    loop {
-        let page = client.events(&filter, cursor, PAGE_MAX).await?;
-        events.extend(page.items);
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            events.reverse();
-            return Ok(events);
-        }
-    }
+    client.all_events(&filter).await
 }

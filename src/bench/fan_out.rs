@@ -32,8 +32,17 @@ impl Event for Measured {
 
 /// A module that does nothing; the first one also looks at the clock now and then.
 struct Idle {
-    clock: Option<(Instant, Shared)>,
+    clock: Option<Clock>,
     count: u64,
+}
+
+/// What a handler writes its latencies into.
+#[derive(Clone)]
+struct Clock {
+    start: Instant,
+    latencies: Shared,
+    /// One event in so many is measured.
+    sample: u64,
 }
 
 impl Module for Idle {
@@ -46,11 +55,11 @@ impl Module for Idle {
 
 impl Handle<Measured> for Idle {
     async fn handle(&mut self, event: &Measured, _: &mut Context<'_>) -> Result<(), HandlerError> {
-        if let Some((start, latencies)) = &self.clock {
-            self.count += 1;
-            if self.count % SAMPLE == 1 {
-                latencies.record((nanos(*start) - event.at) / 1_000);
+        if let Some(clock) = &self.clock {
+            if self.count.is_multiple_of(clock.sample) {
+                clock.latencies.record((nanos(clock.start) - event.at) / 1_000);
             }
+            self.count += 1;
         }
         Ok(())
     }
@@ -112,7 +121,9 @@ async fn start_bus(options: &FanOutOptions, start: Instant, handler: &Shared) ->
     let mut builder = Bus::builder().store(options.store.clone());
     for index in 0..options.modules {
         // The last one is never paused: its clock is the handlers'.
-        let clock = (index + 1 == options.modules).then(|| (start, handler.clone()));
+        let sample = if options.rate.is_some() { 1 } else { SAMPLE };
+        let clock =
+            (index + 1 == options.modules).then(|| Clock { start, latencies: handler.clone(), sample });
         let factory = move || Idle { clock: clock.clone(), count: 0 };
         let definition = Definition::of(&module_name(index), ModuleOptions::default(), factory);
         builder = builder.definition(definition);
@@ -140,20 +151,22 @@ async fn publish_all(bus: &Bus, options: &FanOutOptions, start: Instant) -> Resu
     let pace = options.rate.map(|rate| Duration::from_secs_f64(f64::from(options.publishers) / rate));
     let began = Instant::now();
     let mut publishers = tokio::task::JoinSet::new();
-    for index in 0..u64::from(options.publishers) {
-        let share = options.events / u64::from(options.publishers)
-            + u64::from(index < options.events % u64::from(options.publishers));
+    let publishers_count = u64::from(options.publishers);
+    for index in 0..options.publishers {
+        let is_early = u64::from(index) < options.events % publishers_count;
+        let share = options.events / publishers_count + u64::from(is_early);
         let publisher = Publisher {
             bus: bus.clone(),
             share,
             pace,
+            place: f64::from(index) / f64::from(options.publishers),
             start,
             padding: "x".repeat(options.payload_bytes.saturating_sub(32)),
             publish: publish.clone(),
             processed: processed.clone(),
             waits: finished.clone(),
             // Spread the samples over the publishers.
-            phase: index % SAMPLE,
+            phase: u64::from(index) % SAMPLE,
             // Nothing is processed while a module is paused.
             waits_for_processed: options.paused_modules == 0,
         };
@@ -193,6 +206,8 @@ struct Publisher {
     bus: Bus,
     share: u64,
     pace: Option<Duration>,
+    /// Its place among the publishers, from 0 to 1.
+    place: f64,
     start: Instant,
     padding: String,
     publish: Shared,
@@ -206,7 +221,9 @@ impl Publisher {
     /// Publishes its share, one after the other, and returns the last receipt.
     async fn run(self) -> Result<Option<Receipt>, crate::PublishError> {
         let mut last = None;
-        let mut ticks = self.pace.map(tokio::time::interval);
+        // Evenly spread: publishers that tick together would be a burst.
+        let turn = |pace: Duration| tokio::time::Instant::now() + pace.mul_f64(self.place);
+        let mut ticks = self.pace.map(|pace| tokio::time::interval_at(turn(pace), pace));
         for count in 0..self.share {
             if let Some(ticks) = &mut ticks {
                 ticks.tick().await;

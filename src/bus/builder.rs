@@ -37,6 +37,8 @@ pub struct BusBuilder {
     poll_interval: Duration,
     payload_bytes_max: usize,
     threads: usize,
+    /// What share of its backoff a retry waits.
+    jitter: fn() -> f64,
 }
 
 /// A bus could not be started.
@@ -84,6 +86,7 @@ impl BusBuilder {
             poll_interval: Duration::from_millis(250),
             payload_bytes_max: PAYLOAD_BYTES_MAX,
             threads: std::thread::available_parallelism().map_or(2, usize::from),
+            jitter: fastrand::f64,
         }
     }
 
@@ -167,6 +170,13 @@ impl BusBuilder {
     /// Sets how many threads the modules share. Default: the number of cores; 1 to 256.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
+        self
+    }
+
+    /// Makes each retry wait all of its backoff, so that a test knows when it is due.
+    #[cfg(feature = "testing")]
+    pub(crate) fn without_jitter(mut self) -> Self {
+        self.jitter = || 1.0;
         self
     }
 
@@ -266,7 +276,7 @@ impl BusBuilder {
             // The other nodes route by what they last polled and heard: give them the time to.
             tokio::time::sleep((self.lease / 3).max(self.poll_interval)).await;
         }
-        start_broker(&services, &registered, self.threads).await?;
+        start_broker(&services, &registered, self.threads, self.jitter).await?;
         let heart = Heart { services: Arc::clone(&services), lease: self.lease };
         for definition in self.definitions {
             host(&services, definition).await?;
@@ -321,7 +331,7 @@ pub(super) async fn host(services: &Services, definition: Definition) -> Result<
         ModuleStart::Behind
     };
     let is_ordered = definition.options.order != KeyOrder::Unordered;
-    services.host(Hosted { name: Arc::clone(&definition.name), is_ordered });
+    services.host(Hosted { name: Arc::clone(&definition.name), order: definition.options.order });
     let (reply, answer) = oneshot::channel();
     services.inbox.push(Input::Control(Control::Add { definition: Box::new(definition), start, reply }));
     answer.await.map_err(|_| StoreError::Stopped)?;
@@ -336,13 +346,14 @@ async fn start_broker(
     services: &Arc<Services>,
     registered: &Registered,
     threads: usize,
+    jitter: fn() -> f64,
 ) -> Result<(), StartError> {
     let arbiter = services.runtime.new_arbiter()?;
     let (started, ready) = oneshot::channel();
     let services = Arc::clone(services);
     let start_seq = registered.start_seq;
     arbiter.spawn_fn(move || {
-        let ledger = Ledger::new(start_seq, Box::new(fastrand::f64));
+        let ledger = Ledger::new(start_seq, Box::new(jitter));
         let supervisor = Supervisor::new(Arc::clone(&services), threads);
         Broker::new(services, ledger, supervisor).start();
         started.send(()).ok();

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::BATCH;
 use crate::broker::{Control, Input, Lease};
-use crate::delivery::NodeId;
+use crate::delivery::{KeyOrder, NodeId};
 use crate::services::Services;
 use crate::store::{Heartbeat, StoreError};
 
@@ -48,7 +48,7 @@ impl Heart {
     }
 
     async fn lease_ordered(&self, beat: &Heartbeat) -> Result<(), StoreError> {
-        for name in self.services.hosted(|module| module.is_ordered) {
+        for name in self.services.hosted(|module| module.order != KeyOrder::Unordered) {
             let held = self.services.store.lease_module(&name, self.services.node, self.lease).await?;
             let lease = match (held, beat.live_nodes) {
                 (false, _) => Lease::Elsewhere,

@@ -117,7 +117,11 @@ pub(super) static INSERTED: Statement = Statement::new(inserted_on_sqlite!());
 
 macro_rules! complete {
     ($events:literal) => {
-        concat!("UPDATE system_events SET processed_at = {now}, owner = NULL WHERE id {in ", $events, "} AND owner = $2")
+        concat!(
+            "UPDATE system_events SET processed_at = {now}, owner = NULL WHERE id {in ",
+            $events,
+            "} AND owner = $2"
+        )
     };
 }
 

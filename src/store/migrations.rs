@@ -67,6 +67,12 @@ pub(crate) const BUS: MigrationSet = MigrationSet {
             sqlite: include_str!("../../migrations/bus/sqlite/0002_cheap_rows.sql"),
             postgres: include_str!("../../migrations/bus/postgres/0002_cheap_rows.sql"),
         },
+        Migration {
+            version: 3,
+            name: "acked_while_others_retry",
+            sqlite: include_str!("../../migrations/bus/sqlite/0003_acked_while_others_retry.sql"),
+            postgres: include_str!("../../migrations/bus/postgres/0003_acked_while_others_retry.sql"),
+        },
     ],
 };
 

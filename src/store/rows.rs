@@ -39,9 +39,9 @@ pub(super) static CHANGE_ROWS: Statement = Statement::new(
          attempts = event_deliveries.attempts - r.taken_back,
          available_at = CASE WHEN r.state = 'pending' THEN {now+r.delay} ELSE event_deliveries.available_at END,
          errors = CASE WHEN r.error IS NULL THEN event_deliveries.errors ELSE
-             {sqlite:(SELECT json_group_array(json(value)) FROM (SELECT key, value FROM json_each(
+             {sqlite:(SELECT json_group_array(json(value) ORDER BY key) FROM (SELECT key, value FROM json_each(
                  json_insert(event_deliveries.errors, '$[#]', json(json_set(r.error, '$.at', {now}))))
-                 ORDER BY key DESC LIMIT 20) ORDER BY key)}
+                 ORDER BY key DESC LIMIT 20))}
              {postgres:(SELECT jsonb_agg(value ORDER BY position) FROM (SELECT value, position FROM jsonb_array_elements(
                  event_deliveries.errors || jsonb_set(r.error, '{at}', to_jsonb(now()))) WITH ORDINALITY AS t (value, position)
                  ORDER BY position DESC LIMIT 20) AS last)} END

@@ -67,7 +67,7 @@ where
     let mut timer: Option<Pin<Box<Sleep>>> = None;
     let verdict = poll_fn(|cx| match poll_caught(call.as_mut(), bounds.marker, bounds.delivery, cx) {
         Poll::Pending => poll_timer(&mut timer, &bounds, cx),
-        ready => ready,
+        ready @ Poll::Ready(_) => ready,
     })
     .await;
     (verdict, timer.is_some())

@@ -98,12 +98,7 @@ impl Run<'_> {
 
     /// Undoes what a delivery did that did not go well, and reports it; if it shared
     /// its transaction, each delivery runs again alone first.
-    pub(super) async fn undo(
-        &mut self,
-        index: u32,
-        error: CallError,
-        cx: Context<'_>,
-    ) {
+    pub(super) async fn undo(&mut self, index: u32, error: CallError, cx: Context<'_>) {
         let (kind, message) = failure_of(error);
         let Context { transaction, shared, .. } = cx;
         let took_part = transaction.is_some() && !self.shared.indices.is_empty();
@@ -136,9 +131,12 @@ impl Run<'_> {
     }
 }
 
-fn failure_of(error: CallError) -> (FailureKind, String) {
+/// Returns what a call that did not go well counts as.
+pub(crate) fn failure_of(error: CallError) -> (FailureKind, String) {
     match error {
-        CallError::Returned(error @ HandlerError::Retryable(_)) => (FailureKind::Retryable, error.to_string()),
+        CallError::Returned(error @ HandlerError::Retryable(_)) => {
+            (FailureKind::Retryable, error.to_string())
+        }
         CallError::Returned(error @ HandlerError::Fatal(_)) => (FailureKind::Fatal, error.to_string()),
         CallError::Panicked(message) => (FailureKind::Panic, format!("panicked: {message}")),
         CallError::TimedOut(limit) => (FailureKind::Timeout, timeout_message(limit)),

@@ -5,6 +5,7 @@
 mod cancellation;
 mod effects;
 mod events;
+mod guide;
 mod limits;
 mod nodes;
 mod order;
@@ -12,6 +13,8 @@ mod outcomes;
 mod publishing;
 mod sharing;
 mod supervision;
+#[cfg(feature = "testing")]
+mod testing;
 mod versions;
 #[path = "../common/world.rs"]
 mod world;

@@ -8,7 +8,6 @@ use super::CommitDone;
 use crate::delivery::{Routed, SpilledRow};
 
 /// SQLite: one writer, so what a commit inserted is the range that ends with its last number.
-#[cfg(feature = "sqlite")]
 pub(in crate::store) static SPILL_ALL: Statement = Statement::new(
     "INSERT INTO event_deliveries (event_id, module, state, available_at, seq, ordering_key)
      SELECT e.id, m.value, 'pending', {now}, e.seq, e.ordering_key
@@ -53,7 +52,6 @@ impl<'a> Spill<'a> {
         events: &[Routed],
         done: &CommitDone,
     ) -> Result<(), StoreError> {
-        #[cfg(feature = "sqlite")]
         if !self.all.is_empty() && transaction.database() == super::DatabaseKind::Sqlite {
             let values = crate::args![done.first_seq, done.last_seq, self.all.clone()];
             transaction.run(&SPILL_ALL, values).await?;
