@@ -9,6 +9,8 @@ use super::{DatabaseKind, Store, StoreError, Transaction};
 use crate::delivery::{NodeId, Routed, Settlement};
 use crate::ledger::Admission;
 
+#[cfg(feature = "sqlite")]
+pub(super) mod command;
 mod encode;
 pub(super) mod spill;
 
@@ -127,17 +129,8 @@ macro_rules! complete {
 
 pub(super) static COMPLETE: Statement = Statement::new(complete!("$1"));
 
-/// SQLite: a whole commit without rows, as one command: a thread woken for each statement costs more than most of them.
 #[cfg(feature = "sqlite")]
-pub(super) static COMMIT_AT_ONCE: Statement = Statement::new(concat!(
-    "BEGIN IMMEDIATE; ",
-    insert_events_on_sqlite!(),
-    "; ",
-    inserted_on_sqlite!(),
-    "; ",
-    complete!("$3"),
-    "; COMMIT",
-));
+use {complete, insert_events_on_sqlite, inserted_on_sqlite};
 
 pub(super) static STORED: Statement = Statement::new(
     "SELECT e.id, (e.type = r.type AND e.payload = {sqlite:r.payload}{postgres:r.payload::jsonb}) AS same
@@ -174,12 +167,12 @@ impl<'a> Commit<'a> {
 
     fn form(&self, kind: DatabaseKind) -> Form {
         let settlement = self.settlement;
-        let has_rows =
-            !(settlement.rows.is_empty() && settlement.changes.is_empty() && settlement.released.is_empty());
-        let alone = self.events.is_empty() || settlement.completed.is_empty();
-        if has_rows || !self.spill.is_empty() {
+        let is_plain = self.spill.is_empty() && settlement.released.is_empty();
+        let is_alone = self.events.is_empty() || settlement.completed.is_empty();
+        let is_short = kind == DatabaseKind::Postgres || self.events.len() <= FEW;
+        if !(settlement.rows.is_empty() && settlement.changes.is_empty() && self.spill.rest.is_empty()) {
             Form::Transaction
-        } else if alone && (kind == DatabaseKind::Postgres || self.events.len() <= FEW) {
+        } else if is_plain && is_alone && is_short {
             Form::Statement
         } else if kind == DatabaseKind::Sqlite {
             Form::Command
@@ -223,7 +216,7 @@ impl Store {
 
     async fn attempt(&self, commit: &Commit<'_>, form: Form) -> Result<CommitDone, StoreError> {
         let pool = &self.inner.commits;
-        // Encoded first: nobody else gets the connection meanwhile.
+        // Encoded first: nobody is kept waiting for the connection meanwhile.
         let encoded = Encoded::of(commit, self.database_kind())?;
         match form {
             Form::Statement => {
@@ -231,7 +224,7 @@ impl Store {
                 written.map_err(StoreError::while_committing)
             }
             #[cfg(feature = "sqlite")]
-            Form::Command => commit_at_once(pool.acquire().await?, commit, encoded).await,
+            Form::Command => command::send(pool, commit, encoded).await,
             #[cfg(not(feature = "sqlite"))]
             Form::Command => unreachable!("a form of SQLite's"),
             Form::Transaction => {
@@ -249,7 +242,7 @@ impl Store {
         encoded: Encoded,
     ) -> Result<CommitDone, StoreError> {
         let mut done = write_events_and_completed(transaction.inner()?, commit, encoded).await?;
-        commit.spill.write(transaction, commit.events, &done).await?;
+        commit.spill.write(transaction, commit.events).await?;
         done.finished = self.settle_rows(transaction, commit.node, commit.settlement).await?;
         Ok(done)
     }
@@ -291,9 +284,7 @@ async fn write_events_and_completed(
     let done = match encoded {
         _ if commit.events.is_empty() => CommitDone::nothing(),
         #[cfg(feature = "sqlite")]
-        Encoded::Sqlite { mut values } => {
-            // The third is for commits at once.
-            values.truncate(2);
+        Encoded::Sqlite(values) => {
             let rows = if commit.events.len() <= FEW {
                 connection.fetch(&INSERT_FEW, values).await?
             } else {
@@ -314,27 +305,6 @@ async fn write_events_and_completed(
         connection.execute(&COMPLETE, values).await?;
     }
     Ok(done)
-}
-
-/// Carries out a commit of SQLite's as one command. What goes wrong in it is rolled back.
-#[cfg(feature = "sqlite")]
-async fn commit_at_once(
-    mut connection: Connection,
-    commit: &Commit<'_>,
-    encoded: Encoded,
-) -> Result<CommitDone, StoreError> {
-    let values = match encoded {
-        Encoded::Sqlite { values } => values,
-        #[cfg(feature = "postgres")]
-        Encoded::Postgres(_) => unreachable!("a form of SQLite's"),
-    };
-    match connection.fetch(&COMMIT_AT_ONCE, values).await {
-        Ok(rows) => CommitDone::read(&rows, commit.events.len()),
-        Err(error) => {
-            super::transaction::end(connection).await;
-            Err(error.while_committing())
-        }
-    }
 }
 
 impl CommitDone {

@@ -55,19 +55,35 @@ pub(super) static LOCK_EVENTS: Statement =
     Statement::new("SELECT id FROM system_events WHERE id {in $1} ORDER BY id {lock}");
 
 /// Lets go of events that went well. It locks each row, so that the next statement may look.
-pub(super) static RELEASE: Statement =
-    Statement::new("UPDATE system_events SET owner = NULL WHERE id {in $1} AND owner = $2");
+macro_rules! release {
+    ($events:literal) => {
+        concat!("UPDATE system_events SET owner = NULL WHERE id {in ", $events, "} AND owner = $2")
+    };
+}
 
 /// Finishes those that nobody owes any more: what had become rows was acknowledged meanwhile.
 /// The state is counted, not sought: a plan that is made while there are few rows must find them by their key,
 /// neither by joining all of them nor by walking the index of what is pending.
-pub(super) static FINISH_RELEASED: Statement = Statement::new(
-    "UPDATE system_events SET processed_at = {now}
-     WHERE id {in $1} AND owner IS NULL AND processed_at IS NULL
-       AND (SELECT COUNT(CASE WHEN d.state = 'pending' THEN 1 END) FROM event_deliveries d
-            WHERE d.event_id = system_events.id) = 0
-     RETURNING id",
-);
+macro_rules! finish_released {
+    ($events:literal) => {
+        concat!(
+            "UPDATE system_events SET processed_at = {now}
+             WHERE id {in ",
+            $events,
+            "} AND owner IS NULL AND processed_at IS NULL
+               AND (SELECT COUNT(CASE WHEN d.state = 'pending' THEN 1 END) FROM event_deliveries d
+                    WHERE d.event_id = system_events.id) = 0
+             RETURNING id"
+        )
+    };
+}
+
+pub(super) static RELEASE: Statement = Statement::new(release!("$1"));
+
+pub(super) static FINISH_RELEASED: Statement = Statement::new(finish_released!("$1"));
+
+#[cfg(feature = "sqlite")]
+pub(super) use {finish_released, release};
 
 /// Lets go of events of which something failed, and finishes those that nobody owns and nobody owes.
 pub(super) static FINISH: Statement = Statement::new(

@@ -5,9 +5,9 @@ use crate::store::{DatabaseKind, StoreError};
 
 /// The values of a commit, ready to be sent.
 pub(super) enum Encoded {
-    /// The new events, the node, and the completed events.
+    /// The new events and the node.
     #[cfg(feature = "sqlite")]
-    Sqlite { values: Vec<crate::store::Value> },
+    Sqlite(Vec<crate::store::Value>),
     /// The new events and the node.
     #[cfg(feature = "postgres")]
     Postgres(sqlx::postgres::PgArguments),
@@ -17,10 +17,7 @@ impl Encoded {
     pub(super) fn of(commit: &Commit<'_>, kind: DatabaseKind) -> Result<Self, StoreError> {
         match kind {
             #[cfg(feature = "sqlite")]
-            DatabaseKind::Sqlite => {
-                let completed = commit.settlement.completed.clone();
-                Ok(Self::Sqlite { values: crate::args![json_rows(commit), commit.node, completed] })
-            }
+            DatabaseKind::Sqlite => Ok(Self::Sqlite(crate::args![json_rows(commit), commit.node])),
             #[cfg(feature = "postgres")]
             DatabaseKind::Postgres => Ok(Self::Postgres(columns(commit)?)),
             #[cfg(not(all(feature = "sqlite", feature = "postgres")))]

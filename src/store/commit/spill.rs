@@ -4,15 +4,28 @@ use std::collections::BTreeMap;
 
 use super::super::sql::Statement;
 use super::super::{StoreError, Transaction};
-use super::CommitDone;
 use crate::delivery::{Routed, SpilledRow};
 
 /// SQLite: one writer, so what a commit inserted is the range that ends with its last number.
-pub(in crate::store) static SPILL_ALL: Statement = Statement::new(
-    "INSERT INTO event_deliveries (event_id, module, state, available_at, seq, ordering_key)
-     SELECT e.id, m.value, 'pending', {now}, e.seq, e.ordering_key
-     FROM json_each($3) m CROSS JOIN system_events e WHERE e.seq BETWEEN $1 AND $2",
-);
+#[cfg(feature = "sqlite")]
+macro_rules! spill_all {
+    ($events:literal, $modules:literal) => {
+        concat!(
+            "INSERT INTO event_deliveries (event_id, module, state, available_at, seq, ordering_key)
+             SELECT e.id, m.value, 'pending', {now}, e.seq, e.ordering_key FROM json_each(",
+            $modules,
+            ") m CROSS JOIN system_events e WHERE e.seq > last_insert_rowid() - ",
+            $events,
+            " AND e.seq <= last_insert_rowid()"
+        )
+    };
+}
+
+#[cfg(feature = "sqlite")]
+pub(in crate::store) static SPILL_ALL: Statement = Statement::new(spill_all!("$1", "$2"));
+
+#[cfg(feature = "sqlite")]
+pub(super) use spill_all;
 
 pub(in crate::store) static SPILL: Statement = Statement::new(
     "INSERT INTO event_deliveries (event_id, module, state, available_at, seq, ordering_key)
@@ -27,7 +40,7 @@ pub(in crate::store) static SPILL: Statement = Statement::new(
 pub(crate) struct Spill<'a> {
     /// They get all events of the commit so: nobody needs to list them.
     pub(super) all: Vec<String>,
-    rest: Vec<&'a SpilledRow>,
+    pub(super) rest: Vec<&'a SpilledRow>,
 }
 
 impl<'a> Spill<'a> {
@@ -50,10 +63,9 @@ impl<'a> Spill<'a> {
         &self,
         transaction: &mut Transaction,
         events: &[Routed],
-        done: &CommitDone,
     ) -> Result<(), StoreError> {
         if !self.all.is_empty() && transaction.database() == super::DatabaseKind::Sqlite {
-            let values = crate::args![done.first_seq, done.last_seq, self.all.clone()];
+            let values = crate::args![i64::try_from(events.len()).unwrap_or(i64::MAX), self.all.clone()];
             transaction.run(&SPILL_ALL, values).await?;
         }
         if !self.rest.is_empty() {

@@ -30,7 +30,7 @@ const STATEMENTS: &[&Statement] = &[
     &commit::INSERT_FEW,
     &commit::INSERT_EVENTS,
     &commit::INSERTED,
-    &commit::COMMIT_AT_ONCE,
+    &commit::command::COMMIT_AT_ONCE,
     &commit::COMPLETE,
     &commit::INSERT_EVENTS_AND_ROWS,
     &commit::spill::SPILL,
@@ -95,7 +95,7 @@ async fn every_statement_prepares(world: &World) {
         let for_others: &[*const Statement] = match kind {
             DatabaseKind::Postgres => &[
                 &raw const commit::INSERTED,
-                &raw const commit::COMMIT_AT_ONCE,
+                &raw const commit::command::COMMIT_AT_ONCE,
                 &raw const commit::INSERT_FEW,
                 &raw const commit::spill::SPILL_ALL,
             ],
