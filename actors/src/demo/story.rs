@@ -7,6 +7,7 @@ use stentor::{Client, Event, StoreError, args};
 use time::Duration;
 use uuid::Uuid;
 
+use super::are_built;
 use super::careers::Careers;
 use super::checks::count;
 use crate::events::CourseGraduated;
@@ -144,7 +145,7 @@ async fn deeds(client: &Client, school: &School, careers: &Careers) -> Result<Ve
     let of_talker = |sql| count(client, sql, args![careers.placed.first().copied()]);
     let told = |role| count(client, TOLD, args![school.emails(role)]);
     let deed = |module, did| Deed { module, did };
-    Ok(vec![
+    let mut deeds = vec![
         deed(
             "academy",
             format!(
@@ -169,8 +170,8 @@ async fn deeds(client: &Client, school: &School, careers: &Careers) -> Result<Ve
         ),
         deed("hr", format!("hired {}", of_job(HIRED).await?)),
         deed("achievements", format!("gave students {} points", of_students(POINTS).await?)),
-        deed("ai", format!("found {} opportunities in a conversation", of_talker(FOUND).await?)),
-        deed("crm", format!("put {} leads into the pipeline", of_talker(LEADS).await?)),
+        deed("ai", format!("opportunities found in a conversation: {}", of_talker(FOUND).await?)),
+        deed("crm", format!("leads put into the pipeline: {}", of_talker(LEADS).await?)),
         deed(
             "notifications",
             format!(
@@ -180,7 +181,9 @@ async fn deeds(client: &Client, school: &School, careers: &Careers) -> Result<Ve
                 told(Role::Admin).await?
             ),
         ),
-    ])
+    ];
+    deeds.retain(|deed| are_built(&[deed.module]));
+    Ok(deeds)
 }
 
 /// The graduation, the completion that caused it, and everything that it caused.

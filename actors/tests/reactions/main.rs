@@ -7,6 +7,7 @@
     reason = "what fails here fails the test"
 )]
 
+#[cfg(feature = "academy")]
 mod academy;
 #[cfg(feature = "achievements")]
 mod achievements;
@@ -14,10 +15,21 @@ mod achievements;
 mod ai;
 #[cfg(feature = "ats")]
 mod ats;
-#[cfg(feature = "companions")]
+#[cfg(all(feature = "academy", feature = "companions"))]
 mod companions;
 #[cfg(all(feature = "crm", feature = "notifications"))]
 mod crm;
+#[cfg(all(
+    feature = "academy",
+    feature = "achievements",
+    feature = "ai",
+    feature = "ats",
+    feature = "companions",
+    feature = "crm",
+    feature = "hr",
+    feature = "notifications",
+    feature = "trikala"
+))]
 mod demo;
 #[cfg(feature = "hr")]
 mod hr;
@@ -27,7 +39,9 @@ mod notifications;
 mod placements;
 #[cfg(any(feature = "achievements", feature = "ats", feature = "hr", feature = "trikala"))]
 mod placing;
+mod rubbish;
 #[cfg(all(feature = "notifications", feature = "trikala"))]
 mod trikala;
+#[cfg(all(feature = "academy", feature = "ats", feature = "notifications", feature = "trikala"))]
 mod whole_school;
 mod world;
