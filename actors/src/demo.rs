@@ -15,10 +15,10 @@ use stentor::{Bus, Publication, PublishError, StoreError};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::Settings;
 use crate::chain;
 use crate::events::CourseGraduated;
 use crate::school::School;
+use crate::{MODULES, Settings};
 
 mod careers;
 mod checks;
@@ -31,19 +31,6 @@ pub use story::{Deed, Moment, Story, TrailEntry};
 
 /// The most students that a demo graduates.
 pub const GRADUATES_MAX: u32 = 100_000;
-
-/// The modules, and whether this build has them.
-const MODULES: [(&str, bool); 9] = [
-    ("academy", cfg!(feature = "academy")),
-    ("ats", cfg!(feature = "ats")),
-    ("companions", cfg!(feature = "companions")),
-    ("trikala", cfg!(feature = "trikala")),
-    ("hr", cfg!(feature = "hr")),
-    ("achievements", cfg!(feature = "achievements")),
-    ("ai", cfg!(feature = "ai")),
-    ("crm", cfg!(feature = "crm")),
-    ("notifications", cfg!(feature = "notifications")),
-];
 
 /// How long the bus may take to stop.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);

@@ -186,7 +186,9 @@ impl Sheet<'_> {
         }
         self.heading("Topics and scores");
         if topics.len() <= BARS_MAX {
-            topics.iter().for_each(|topic| self.bar(topic));
+            for topic in topics {
+                self.bar(topic);
+            }
         } else {
             self.columns(topics);
         }

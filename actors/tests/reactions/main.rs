@@ -37,7 +37,10 @@ mod hr;
 mod notifications;
 #[cfg(all(feature = "ats", feature = "trikala"))]
 mod placements;
-#[cfg(any(feature = "achievements", feature = "ats", feature = "hr", feature = "trikala"))]
+#[cfg_attr(
+    not(any(feature = "achievements", feature = "ats", feature = "hr", feature = "trikala")),
+    allow(dead_code, reason = "nobody reacts to a placement")
+)]
 mod placing;
 mod rubbish;
 #[cfg(all(feature = "notifications", feature = "trikala"))]

@@ -117,7 +117,7 @@ async fn texts_of_any_length_and_script_are_handled(database: Database) {
     let world = World::start(database, School::new(1, 1)).await;
     let user = world.student(0);
     let texts =
-        ["".to_owned(), "🦀".repeat(64), "مرحبا \u{202e}שלום".to_owned(), "<b>&\u{1b}[2J\r\n".repeat(1_000)];
+        [String::new(), "🦀".repeat(64), "مرحبا \u{202e}שלום".to_owned(), "<b>&\u{1b}[2J\r\n".repeat(1_000)];
     let events = texts.iter().flat_map(|text| {
         [
             (

@@ -30,24 +30,24 @@ pub(super) fn levels(facts: &Facts) -> Vec<(&'static str, Vec<&str>)> {
 pub(super) fn profile(facts: &Facts) -> String {
     let course = &facts.course;
     let (date, result) = (day(course.graduated_on), score(course.score));
-    let mut profile = format!("Completed {} on {date} with a final score of {result} of 100.", course.title);
     let skills = best_first(&facts.topics);
     let named: Vec<String> = skills
         .iter()
         .take(NAMED_MAX)
         .map(|(title, points)| format!("{title} ({})", score(*points)))
         .collect();
-    match skills.len() {
-        0 => {}
-        1 => profile.push_str(&format!(" Studied {}.", named.join(""))),
-        count => profile.push_str(&format!(" Studied {count} topics, best in {}.", named.join(" and "))),
-    }
-    match facts.earlier.len() {
-        0 => {}
-        1 => profile.push_str(" Completed one course before."),
-        count => profile.push_str(&format!(" Completed {count} courses before.")),
-    }
-    profile
+    let graduated = format!("Completed {} on {date} with a final score of {result} of 100.", course.title);
+    let studied = match skills.len() {
+        0 => String::new(),
+        1 => format!(" Studied {}.", named.join("")),
+        count => format!(" Studied {count} topics, best in {}.", named.join(" and ")),
+    };
+    let before = match facts.earlier.len() {
+        0 => String::new(),
+        1 => " Completed one course before.".to_owned(),
+        count => format!(" Completed {count} courses before."),
+    };
+    graduated + &studied + &before
 }
 
 /// Returns the `count` topics with the best scores, in the order in which they were.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use wiremock::matchers::method;
 use wiremock::{Mock, ResponseTemplate};
 
-use super::channels::{SECRET, choose, hook, hooks, in_house, only, requests, start, with_mail};
+use super::channels::{SECRET, choose, choose_all, hook, hooks, in_house, only, requests, start, with_mail};
 use super::mail_server::MailServer;
 use super::{letter, until};
 use crate::world::{Database, World, on_both_databases, with_crashes};
@@ -140,9 +140,7 @@ async fn a_letter_whose_sending_was_not_acknowledged_goes_out_again_under_the_sa
     let (webhooks, slack, mail) = (hooks(200).await, hooks(200).await, MailServer::up());
     let world = start(database, with_mail(&mail)).await;
     let user = world.student(0);
-    choose(&world, user, "webhook", &hook(&webhooks), Some(SECRET)).await;
-    choose(&world, user, "slack", &hook(&slack), None).await;
-    choose(&world, user, "email", "zoe@example.org", None).await;
+    choose_all(&world, user, &webhooks, &slack).await;
     world.happens(letter(user)).await;
     let (webhooks, mails) = (requests(&webhooks).await, mail.mails());
     assert_eq!((webhooks.len(), requests(&slack).await.len(), mails.len()), (2, 2, 2));
