@@ -7,7 +7,7 @@ use stentor::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::events::{CourseGraduated, QuizPassed, TopicCompleted};
+use crate::events::{CourseGraduated, QuizPassed, ScoreOutOfRange, TopicCompleted, check_score};
 use crate::people::unknown;
 
 /// Records what students achieve, and graduates those who completed a course.
@@ -27,11 +27,6 @@ impl Module for Academy {
         ModuleOptions::default().workers(4).deliveries_per_transaction(32)
     }
 }
-
-/// A score is not between 0 and 100.
-#[derive(Debug, thiserror::Error)]
-#[error("score is {0}, allowed are 0 to 100")]
-pub struct ScoreOutOfRange(f64);
 
 /// A topic could not be completed.
 #[derive(Debug, thiserror::Error)]
@@ -59,10 +54,6 @@ pub async fn complete_topic(
     check_score(score)?;
     let completed = TopicCompleted { user_id: user, topic_id: topic, score };
     Ok(bus.publish(Publication::new(completed).created_by(user)).await?)
-}
-
-fn check_score(score: f64) -> Result<(), ScoreOutOfRange> {
-    if (0.0..=100.0).contains(&score) { Ok(()) } else { Err(ScoreOutOfRange(score)) }
 }
 
 impl Handle<TopicCompleted> for Academy {

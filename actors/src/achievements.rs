@@ -3,10 +3,10 @@
 //! Points are paid by source, the type and the id of what they are for: nobody is
 //! paid twice for the same thing, however many events tell of it.
 
-use stentor::{Context, Event, Handle, HandlerError, Module, ModuleOptions, Subscriptions, args};
+use stentor::{Context, Event, Fatal, Handle, HandlerError, Module, ModuleOptions, Subscriptions, args};
 use uuid::Uuid;
 
-use crate::events::{CandidatePlaced, GoalAchieved, QuizPassed, TopicCompleted};
+use crate::events::{CandidatePlaced, GoalAchieved, QuizPassed, TopicCompleted, check_score};
 use crate::people::{absent, unknown};
 
 mod placements;
@@ -68,7 +68,7 @@ struct Work {
 impl Handle<TopicCompleted> for Achievements {
     async fn handle(&mut self, event: &TopicCompleted, cx: &mut Context<'_>) -> Result<(), HandlerError> {
         const PAY: &str = "INSERT INTO xp_transactions (user_id, source, amount, reason, created_at)
-            SELECT $1, $2, $3, 'Completed ' || title, $4 FROM topics WHERE id = $5 AND $6 BETWEEN 0 AND 100
+            SELECT $1, $2, $3, 'Completed ' || title, $4 FROM topics WHERE id = $5
             ON CONFLICT (user_id, source) DO NOTHING";
         let TopicCompleted { user_id: student, topic_id: id, score } = *event;
         let work = Work { student, id, score, source: source::<TopicCompleted>(id), xp: TOPIC_XP };
@@ -79,7 +79,7 @@ impl Handle<TopicCompleted> for Achievements {
 impl Handle<QuizPassed> for Achievements {
     async fn handle(&mut self, event: &QuizPassed, cx: &mut Context<'_>) -> Result<(), HandlerError> {
         const PAY: &str = "INSERT INTO xp_transactions (user_id, source, amount, reason, created_at)
-            SELECT $1, $2, $3, 'Passed ' || title, $4 FROM quizzes WHERE id = $5 AND $6 BETWEEN 0 AND 100
+            SELECT $1, $2, $3, 'Passed ' || title, $4 FROM quizzes WHERE id = $5
             ON CONFLICT (user_id, source) DO NOTHING";
         let QuizPassed { user_id: student, quiz_id: id, score } = *event;
         let work = Work { student, id, score, source: source::<QuizPassed>(id), xp: QUIZ_XP };
@@ -91,12 +91,12 @@ impl Handle<QuizPassed> for Achievements {
 async fn pay_student(cx: &mut Context<'_>, pay: &str, work: Work) -> Result<(), HandlerError> {
     const PAID: &str = "SELECT 1 AS paid FROM xp_transactions WHERE user_id = $1 AND source = $2";
     let Work { student, id, score, source, xp } = work;
+    check_score(score).fatal()?;
     let at = cx.envelope().created_at;
-    let missing =
-        || format!("student {student} or {source} does not exist, or the score {score} is not 0 to 100");
+    let missing = || format!("student {student} or {source} does not exist");
     let tx = cx.transaction().await?;
     let paid = tx
-        .execute(pay, args![student, &source, xp, at, id, score])
+        .execute(pay, args![student, &source, xp, at, id])
         .await
         .map_err(|error| unknown(error, missing))?;
     if paid == 0 && tx.fetch_optional(PAID, args![student, &source]).await?.is_none() {

@@ -56,7 +56,11 @@ impl Ai {
 
     /// Returns what `messages` are an opportunity for, and who says so.
     async fn findings(&self, conversation: Uuid, messages: &[Message]) -> (Finder, Vec<Finding>) {
-        if let Some(endpoint) = &self.endpoint {
+        // Whatever an endpoint made of silence, nobody said it.
+        let of_user = messages.iter().filter(|message| message.author == Author::User);
+        let texts: Vec<&str> =
+            of_user.map(|message| message.text.trim()).filter(|text| !text.is_empty()).collect();
+        if let (Some(endpoint), false) = (&self.endpoint, texts.is_empty()) {
             match endpoint.findings(messages).await {
                 Ok(mut findings) => {
                     findings.retain(|finding| finding.confidence >= self.confidence_min);
@@ -68,8 +72,6 @@ impl Ai {
                 }
             }
         }
-        let of_user = messages.iter().filter(|message| message.author == Author::User);
-        let texts = of_user.map(|message| message.text.as_str());
         (Finder::Rules, rules::findings(texts, self.confidence_min))
     }
 }

@@ -8,10 +8,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use stentor::{Context, Handle, HandlerError, Module, ModuleOptions, Subscriptions, Transaction, args};
+use stentor::{
+    Context, Fatal, Handle, HandlerError, Module, ModuleOptions, Subscriptions, Transaction, args,
+};
 use url::Url;
 
-use crate::events::CourseGraduated;
+use crate::events::{CourseGraduated, check_score};
 use crate::people::unknown;
 use facts::Facts;
 use typesetter::Typesetter;
@@ -82,7 +84,8 @@ impl Handle<CourseGraduated> for Companions {
             VALUES ($1, 'resume', $2, $3, $4, $5)
             ON CONFLICT (user_id, template, course_id) DO UPDATE
                 SET file_url = excluded.file_url, content_sha256 = excluded.content_sha256";
-        let CourseGraduated { user_id, course_id, .. } = *event;
+        let CourseGraduated { user_id, course_id, final_score } = *event;
+        check_score(final_score).fatal()?;
         let facts = facts::read(event, cx).await?;
         // Of ids alone: a name could be anything, and two people may share one.
         let file_name = format!("resume-{user_id}-{course_id}.pdf");

@@ -40,13 +40,10 @@ impl Handle<CrossPollinationOpportunity> for Crm {
             return Ok(());
         }
         let name = people::name_of(tx, event.user_id).await?;
+        let message = format!("AI detected {} opportunity from {name}", event.lead_type);
         for rep in sales_reps(tx, &event.lead_type).await? {
-            cx.publish(NotificationSend {
-                user_id: rep,
-                title: "New Lead Detected".to_owned(),
-                message: format!("AI detected {} opportunity from {name}", event.lead_type),
-                kind: NotificationKind::Success,
-            })?;
+            let (title, kind) = ("New Lead Detected", NotificationKind::Success);
+            cx.publish(NotificationSend::quoting(rep, title, &message, kind))?;
         }
         Ok(())
     }

@@ -18,7 +18,8 @@ mod hr;
 mod notifications;
 mod trikala;
 
-pub use academy::{CourseGraduated, QuizPassed, TopicCompleted};
+pub(crate) use academy::check_score;
+pub use academy::{CourseGraduated, QuizPassed, ScoreOutOfRange, TopicCompleted};
 pub use achievements::AchievementEarned;
 pub use ai::{ConversationEnded, CrossPollinationOpportunity};
 pub use ats::{ApplicationSubmitted, CandidateCreated, CandidatePlaced, InterviewScheduled, JobPosted};

@@ -47,6 +47,19 @@ pub use events::catalogue;
 pub use schema::MIGRATIONS;
 pub use settings::{Settings, Switch};
 
+/// The modules, and whether this build has them.
+pub const MODULES: [(&str, bool); 9] = [
+    ("academy", cfg!(feature = "academy")),
+    ("ats", cfg!(feature = "ats")),
+    ("companions", cfg!(feature = "companions")),
+    ("trikala", cfg!(feature = "trikala")),
+    ("hr", cfg!(feature = "hr")),
+    ("achievements", cfg!(feature = "achievements")),
+    ("ai", cfg!(feature = "ai")),
+    ("crm", cfg!(feature = "crm")),
+    ("notifications", cfg!(feature = "notifications")),
+];
+
 /// Registers the catalogue, the tables and all modules with a bus, with their default settings.
 ///
 /// # Examples

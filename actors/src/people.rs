@@ -1,7 +1,7 @@
 //! The people that all modules deal with: profiles, roles, and who is on which team.
 
 use stentor::{HandlerError, StoreError, Transaction, args};
-use time::{Duration, OffsetDateTime};
+use time::{Duration, OffsetDateTime, UtcOffset};
 use uuid::Uuid;
 
 /// From a placement to the first working day.
@@ -106,14 +106,32 @@ pub async fn hold(tx: &mut Transaction, user: Uuid) -> Result<(), HandlerError> 
     }
 }
 
-/// Turns a broken reference into a fatal error that says what is missing; all other errors may be retried.
+/// Returns a moment as it is in UTC, as the databases keep it.
 ///
-/// No retry creates a row that somebody forgot, but a redrive after it was created succeeds.
+/// # Errors
+///
+/// Fatal if it is beyond the calendar there, which ends with the year 9999.
+pub(crate) fn in_utc(moment: OffsetDateTime) -> Result<OffsetDateTime, HandlerError> {
+    moment
+        .checked_to_offset(UtcOffset::UTC)
+        .ok_or_else(|| HandlerError::fatal(format!("{moment} is beyond the calendar in UTC")))
+}
+
+/// Turns into a fatal error what no retry cures; all other errors may be retried.
+///
+/// A broken reference says what is missing: no retry creates a row that somebody forgot, but a
+/// redrive after it was created succeeds. What no row may hold is refused as often as it is tried.
 pub(crate) fn unknown(error: StoreError, what: impl FnOnce() -> String) -> HandlerError {
     let StoreError::Sql(sqlx::Error::Database(refusal)) = &error else {
         return error.into();
     };
-    if refusal.is_foreign_key_violation() { absent(&what()) } else { error.into() }
+    if refusal.is_foreign_key_violation() {
+        absent(&what())
+    } else if refusal.is_check_violation() {
+        HandlerError::fatal(error)
+    } else {
+        error.into()
+    }
 }
 
 /// Makes the fatal error for something that an event names and no table knows.

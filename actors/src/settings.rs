@@ -55,3 +55,13 @@ impl Default for Switch {
         Self { enabled: true }
     }
 }
+
+/// Reads a section as a configuration's is read; the error as whoever wrote it sees it.
+#[cfg(test)]
+#[cfg_attr(
+    not(any(feature = "achievements", feature = "ai", feature = "notifications")),
+    allow(dead_code, reason = "all other sections are switches")
+)]
+pub(crate) fn read<S: serde::de::DeserializeOwned>(section: serde_json::Value) -> Result<S, String> {
+    serde_json::from_value(section).map_err(|error| error.to_string())
+}

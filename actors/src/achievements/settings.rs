@@ -66,24 +66,21 @@ mod tests {
     use serde_json::json;
 
     use super::{Percent, Settings};
-
-    fn read(section: serde_json::Value) -> Result<Settings, String> {
-        serde_json::from_value(section).map_err(|error| error.to_string())
-    }
+    use crate::settings::read;
 
     #[test]
     fn every_key_has_a_default_and_is_written_out() {
-        let written = serde_json::to_value(read(json!({})).unwrap()).unwrap();
+        let written = serde_json::to_value(read::<Settings>(json!({})).unwrap()).unwrap();
         assert_eq!(written, json!({ "enabled": true, "commission_percent": 1.0 }));
     }
 
     #[test]
     fn a_commission_out_of_bounds_is_refused_by_name() {
         for bound in [0.0, 100.0] {
-            assert!(read(json!({ "commission_percent": bound })).is_ok());
+            assert!(read::<Settings>(json!({ "commission_percent": bound })).is_ok());
         }
         for wrong in [-0.1, 100.1] {
-            let error = read(json!({ "commission_percent": wrong })).unwrap_err();
+            let error = read::<Settings>(json!({ "commission_percent": wrong })).unwrap_err();
             assert_eq!(error, format!("achievements.commission_percent is {wrong}, allowed are 0 to 100"));
         }
         assert!(Percent::try_from(f64::NAN).is_err());

@@ -193,14 +193,11 @@ mod tests {
     use serde_json::json;
 
     use super::Settings;
-
-    fn read(section: serde_json::Value) -> Result<Settings, String> {
-        serde_json::from_value(section).map_err(|error| error.to_string())
-    }
+    use crate::settings::read;
 
     #[test]
     fn every_key_has_a_default_and_is_written_out() {
-        let written = serde_json::to_value(read(json!({})).unwrap()).unwrap();
+        let written = serde_json::to_value(read::<Settings>(json!({})).unwrap()).unwrap();
         let expected = json!({
             "enabled": true, "endpoint": null, "model": "gpt-4o-mini", "api_key": null,
             "timeout_ms": 15_000, "confidence_min": 0.6,
@@ -210,11 +207,11 @@ mod tests {
 
     #[test]
     fn the_key_is_never_shown() {
-        let settings = read(json!({ "api_key": "sk-s3cret" })).unwrap();
+        let settings = read::<Settings>(json!({ "api_key": "sk-s3cret" })).unwrap();
         let written = serde_json::to_string(&settings).unwrap();
         assert!(!written.contains("s3cret") && !format!("{settings:?}").contains("s3cret"), "{written}");
         for wrong in ["", "s3cret\nX-Other: 1", "s3cret key", "s3cret-ключ"] {
-            let error = read(json!({ "api_key": wrong })).unwrap_err();
+            let error = read::<Settings>(json!({ "api_key": wrong })).unwrap_err();
             assert!(error.contains("ai.api_key") && !error.contains("s3cret"), "{error}");
         }
     }
@@ -222,7 +219,7 @@ mod tests {
     #[test]
     fn an_endpoint_is_an_url_of_the_web_without_secrets() {
         let completions = |url: &str| {
-            let settings = read(json!({ "endpoint": url })).unwrap();
+            let settings = read::<Settings>(json!({ "endpoint": url })).unwrap();
             settings.endpoint.unwrap().chat_completions().to_string()
         };
         assert_eq!(completions("https://api.openai.com/v1"), "https://api.openai.com/v1/chat/completions");
@@ -235,7 +232,7 @@ mod tests {
             "https://host/v1?key=s3cret",
             "https://host/v1#s3cret",
         ] {
-            let error = read(json!({ "endpoint": wrong })).unwrap_err();
+            let error = read::<Settings>(json!({ "endpoint": wrong })).unwrap_err();
             assert!(error.contains("ai.endpoint") && !error.contains("s3cret"), "{wrong}: {error}");
         }
     }
@@ -243,14 +240,14 @@ mod tests {
     #[test]
     fn what_is_out_of_bounds_is_refused_by_name() {
         for timeout_ms in [100, 60_000] {
-            assert!(read(json!({ "timeout_ms": timeout_ms })).is_ok());
+            assert!(read::<Settings>(json!({ "timeout_ms": timeout_ms })).is_ok());
         }
         for timeout_ms in [99, 60_001] {
-            let error = read(json!({ "timeout_ms": timeout_ms })).unwrap_err();
+            let error = read::<Settings>(json!({ "timeout_ms": timeout_ms })).unwrap_err();
             assert_eq!(error, format!("ai.timeout_ms is {timeout_ms}, allowed are 100 to 60,000"));
         }
         for confidence_min in [-0.1, 1.1] {
-            let error = read(json!({ "confidence_min": confidence_min })).unwrap_err();
+            let error = read::<Settings>(json!({ "confidence_min": confidence_min })).unwrap_err();
             assert_eq!(error, format!("ai.confidence_min is {confidence_min}, allowed are 0 to 1"));
         }
     }

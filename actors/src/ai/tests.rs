@@ -1,4 +1,4 @@
-//! What is logged when an endpoint fails.
+//! When an endpoint is asked, and what is logged when it fails.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -61,4 +61,17 @@ async fn a_failure_of_the_endpoint_is_logged_without_texts_and_without_the_key()
         assert!(warning.contains(&conversation.to_string()), "{warning}");
         assert!(!logged.contains("psst") && !logged.contains("s3cret"), "{logged}");
     }
+}
+
+#[tokio::test]
+async fn an_endpoint_is_not_asked_what_somebody_meant_who_said_nothing() {
+    let server = MockServer::start().await;
+    let ai = Ai::new(&serde_json::from_value(json!({ "endpoint": server.uri() })).unwrap());
+    let said = |author, text: &str| Message { author, text: text.to_owned() };
+    for messages in [vec![], vec![said(Author::Assistant, "Do you need people?"), said(Author::User, " \n")]]
+    {
+        let (finder, found) = ai.findings(Uuid::now_v7(), &messages).await;
+        assert_eq!((finder, found.len()), (Finder::Rules, 0));
+    }
+    assert!(server.received_requests().await.unwrap().is_empty());
 }

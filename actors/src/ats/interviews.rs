@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Ats;
 use crate::events::InterviewScheduled;
-use crate::people::unknown;
+use crate::people::{in_utc, unknown};
 
 /// Schedules an interview: publishes `interview.scheduled`. The same interview again is moved to another date.
 ///
@@ -38,6 +38,7 @@ impl Handle<InterviewScheduled> for Ats {
                     < (excluded.announced_at, excluded.announced_by)";
         const KNOWN: &str = "SELECT 1 AS known FROM interviews WHERE id = $1 AND candidate_id = $2";
         let InterviewScheduled { interview_id, candidate_id, datetime } = *event;
+        let datetime = in_utc(datetime)?;
         let (at, by) = (cx.envelope().created_at, cx.envelope().id);
         let tx = cx.transaction().await?;
         let scheduled = tx

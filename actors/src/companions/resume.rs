@@ -11,9 +11,12 @@ use krilla::geom::{PathBuilder, Rect};
 use krilla::metadata::{DateTime, Metadata};
 use krilla::page::PageSettings;
 use krilla::surface::Surface;
+use time::Date;
 
 use super::facts::{Course, Facts, Topic};
 use super::typesetter::{Ink, Style, Text, Typesetter, one_line};
+
+mod strengths;
 
 // All measures are in points; a page of A4 is 595 by 842.
 const LEFT: f32 = 54.0;
@@ -27,6 +30,13 @@ const COLUMN: f32 = (WIDTH - GAP) / 2.0;
 /// The width of the names of the skills' levels.
 const LABEL: f32 = 130.0;
 const TOPIC_ROW: f32 = 15.0;
+/// How many topics get a line each, with a bar for the score; more stand in two columns.
+const BARS_MAX: usize = 14;
+const BAR_ROW: f32 = 19.0;
+const BAR: f32 = 170.0;
+const BAR_HEIGHT: f32 = 5.0;
+/// What a score takes at the right.
+const SCORE: f32 = 40.0;
 
 const NAME: Style = Style::bold(26.0, Ink::Black);
 /// Sizes for names from short to long, with how many lines each may take.
@@ -42,10 +52,6 @@ const NOTE: Style = Style::regular(9.0, Ink::Grey);
 
 /// How many courses are named beside the one that the résumé is for.
 const EARLIER_MAX: usize = 4;
-/// From which score on a topic is a skill of which level, best first.
-const LEVELS: [(f64, &str); 3] =
-    [(90.0, "Excellent (90 and up)"), (75.0, "Strong (75 and up)"), (0.0, "Solid")];
-
 /// Writes the résumé as a PDF. The same facts make the same bytes.
 ///
 /// # Errors
@@ -97,6 +103,10 @@ fn score(score: f64) -> String {
     format!("{score:.1}")
 }
 
+fn day(date: Date) -> String {
+    format!("{} {} {}", date.day(), date.month(), date.year())
+}
+
 /// The page while it is filled: `y` is where the next line goes.
 struct Sheet<'a> {
     typesetter: &'a mut Typesetter,
@@ -108,6 +118,7 @@ impl Sheet<'_> {
     /// Draws everything, and returns where the e-mail address stands.
     fn fill(mut self, facts: &Facts) -> Option<Rect> {
         let address = self.header(facts);
+        self.profile(facts);
         self.education(facts);
         self.skills(facts);
         self.topics(&facts.topics);
@@ -128,6 +139,12 @@ impl Sheet<'_> {
         area
     }
 
+    fn profile(&mut self, facts: &Facts) {
+        self.heading("Profile");
+        let profile = self.typesetter.cut(&strengths::profile(facts), BODY, WIDTH, 3);
+        self.add(&profile);
+    }
+
     fn education(&mut self, facts: &Facts) {
         self.heading("Education");
         self.course(&facts.course);
@@ -143,30 +160,15 @@ impl Sheet<'_> {
         let result = format!("Final score {} of 100", score(course.score));
         let height = self.pair(&course.title, STRONG, &result, BODY, LEFT, WIDTH);
         self.y += height;
-        let date = course.graduated_on;
-        self.note(&format!("Graduated on {} {} {}", date.day(), date.month(), date.year()));
+        self.note(&format!("Graduated on {}", day(course.graduated_on)));
         self.y += 4.0;
     }
 
-    /// Draws what the graduate is best at first. Whoever did no topics is skilled in the course.
+    /// Draws what the graduate is best at first.
     fn skills(&mut self, facts: &Facts) {
-        let mut skills: Vec<(&str, f64)> =
-            facts.topics.iter().map(|topic| (topic.title.as_str(), topic.score)).collect();
-        if skills.is_empty() {
-            skills.push((&facts.course.title, facts.course.score));
-        }
-        skills.sort_by(|one, other| other.1.total_cmp(&one.1));
         self.heading("Skills");
-        let mut known = std::collections::HashSet::new();
-        let mut rest = skills.into_iter().filter(|(title, _)| known.insert(*title)).peekable();
-        for (least, level) in LEVELS {
-            let mut titles = Vec::new();
-            while let Some((title, _)) = rest.next_if(|(_, score)| *score >= least || least == 0.0) {
-                titles.push(title);
-            }
-            if !titles.is_empty() {
-                self.level(level, &titles);
-            }
+        for (level, titles) in strengths::levels(facts) {
+            self.level(level, &titles);
         }
     }
 
@@ -178,16 +180,40 @@ impl Sheet<'_> {
         self.y += label.height().max(list.height()) + 2.0;
     }
 
-    /// Draws as many topics as there is room for, in two columns. If that is not all of them, the best remain.
     fn topics(&mut self, topics: &[Topic]) {
         if topics.is_empty() {
             return;
         }
         self.heading("Topics and scores");
+        if topics.len() <= BARS_MAX {
+            for topic in topics {
+                self.bar(topic);
+            }
+        } else {
+            self.columns(topics);
+        }
+    }
+
+    /// Draws a topic on a line of its own, with its score as a number and as a bar.
+    fn bar(&mut self, topic: &Topic) {
+        let number = self.typesetter.cut(&score(topic.score), BODY, SCORE, 1);
+        let title = self.typesetter.cut(&topic.title, BODY, WIDTH - BAR - SCORE - GAP, 1);
+        title.draw(&mut self.surface, LEFT, self.y);
+        number.draw(&mut self.surface, RIGHT - number.width(), self.y);
+        let (left, top) = (RIGHT - SCORE - BAR, self.y + (title.height() - BAR_HEIGHT) / 2.0);
+        self.rectangle(left, top, BAR, BAR_HEIGHT, Ink::Pale);
+        #[allow(clippy::cast_possible_truncation, reason = "a score has few digits")]
+        let share = (topic.score / 100.0).clamp(0.0, 1.0) as f32;
+        self.rectangle(left, top, BAR * share, BAR_HEIGHT, Ink::Blue);
+        self.y += BAR_ROW;
+    }
+
+    /// Draws as many topics as there is room for, in two columns. If that is not all of them, the best remain.
+    fn columns(&mut self, topics: &[Topic]) {
         let rows = rows_between(self.y, BOTTOM);
         let mut shown: Vec<&Topic> = topics.iter().collect();
         if topics.len() > 2 * rows {
-            shown = best(topics, 2 * rows.saturating_sub(1));
+            shown = strengths::best(topics, 2 * rows.saturating_sub(1));
         }
         let rows = shown.len().div_ceil(2).max(1);
         let (top, mut lowest) = (self.y, self.y);
@@ -220,15 +246,20 @@ impl Sheet<'_> {
         self.y += 14.0;
         let heading = self.typesetter.cut(title, HEADING, WIDTH, 1);
         self.add(&heading);
-        let mut line = PathBuilder::new();
-        if let Some(area) = Rect::from_xywh(LEFT, self.y + 1.0, WIDTH, 0.7) {
-            line.push_rect(area);
-        }
-        if let Some(line) = line.finish() {
-            self.surface.set_fill(Some(Ink::Blue.fill()));
-            self.surface.draw_path(&line);
-        }
+        self.rectangle(LEFT, self.y + 1.0, WIDTH, 0.7, Ink::Blue);
         self.y += 7.0;
+    }
+
+    /// Fills a rectangle; one without width is none.
+    fn rectangle(&mut self, left: f32, top: f32, width: f32, height: f32, ink: Ink) {
+        let mut path = PathBuilder::new();
+        if let Some(area) = Rect::from_xywh(left, top, width, height) {
+            path.push_rect(area);
+        }
+        if let Some(path) = path.finish() {
+            self.surface.set_fill(Some(ink.fill()));
+            self.surface.draw_path(&path);
+        }
     }
 
     fn note(&mut self, text: &str) {
@@ -251,13 +282,4 @@ fn rows_between(top: f32, bottom: f32) -> usize {
         (rows, y) = (rows + 1, y + TOPIC_ROW);
     }
     rows
-}
-
-/// Returns the `count` topics with the best scores, in the order in which they were.
-fn best(topics: &[Topic], count: usize) -> Vec<&Topic> {
-    let mut numbers: Vec<usize> = (0..topics.len()).collect();
-    numbers.sort_by(|one, other| topics[*other].score.total_cmp(&topics[*one].score));
-    numbers.truncate(count);
-    numbers.sort_unstable();
-    numbers.into_iter().map(|number| &topics[number]).collect()
 }

@@ -22,12 +22,13 @@ const LINE_HEIGHT: f32 = 1.3;
 /// How much of a text is looked at, in characters. No page has room for more of one.
 const CHARACTERS_MAX: usize = 2_000;
 
-/// The colour of a text.
+/// A colour.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Ink {
     Black,
     Grey,
     Blue,
+    Pale,
 }
 
 impl Ink {
@@ -36,6 +37,7 @@ impl Ink {
             Self::Black => rgb::Color::new(0x1a, 0x1a, 0x1a),
             Self::Grey => rgb::Color::new(0x59, 0x59, 0x59),
             Self::Blue => rgb::Color::new(0x1f, 0x4e, 0x79),
+            Self::Pale => rgb::Color::new(0xe3, 0xe8, 0xee),
         };
         Fill { paint: color.into(), ..Fill::default() }
     }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use stentor::audit::EventRecord;
 use stentor::{Client, StoreError, Value, args};
 
+use super::are_built;
 use super::careers::Careers;
 use crate::people::Role;
 use crate::school::{ADMINS, RECRUITERS, School};
@@ -29,7 +30,7 @@ impl Check {
     }
 }
 
-/// Makes all checks on what `school` went through.
+/// Makes all checks on what `school` went through. What a module does is left out with it.
 pub(super) async fn all(
     client: &Client,
     school: &School,
@@ -37,61 +38,74 @@ pub(super) async fn all(
     careers: &Careers,
     events: &[EventRecord],
 ) -> Result<Vec<Check>, StoreError> {
-    let students = || args![school.emails(Role::Student)];
     let expected = i64::from(graduates);
     let mut checks = Vec::new();
-    for (name, sql) in PER_GRADUATE {
-        checks.push(Check::count(name, count(client, sql, students()).await?, expected));
+    for (_, name, sql) in PER_GRADUATE.iter().filter(|(needs, ..)| are_built(needs)) {
+        let found = count(client, sql, args![school.emails(Role::Student)]).await?;
+        checks.push(Check::count(name, found, expected));
     }
     for (name, sql) in NEVER {
         checks.push(Check::none(name, count(client, sql, args![]).await?));
     }
-    checks.extend(after_school(client, school, expected, careers).await?);
-    checks.push(seniors(client, school).await?);
-    checks.push(recruiters(client, school, expected).await?);
-    checks.push(admins(client, school).await?);
+    checks.extend(after_school(client, careers).await?);
+    if are_built(&["notifications"]) {
+        checks.push(seniors(client, school).await?);
+        checks.push(recruiters(client, school, expected).await?);
+        checks.push(admins(client, school).await?);
+    }
     checks.push(trail(events));
     Ok(checks)
 }
 
-/// What there is exactly once for each graduate.
-const PER_GRADUATE: [(&str, &str); 5] = [
+/// What there is exactly once for each graduate, and which modules must have done it.
+const PER_GRADUATE: [(&[&str], &str, &str); 6] = [
     (
+        &["academy"],
         "every student has a graduation date",
         "SELECT COUNT(*) AS n FROM user_profiles WHERE email LIKE $1 AND student_graduation_date IS NOT NULL",
     ),
     (
+        &["academy"],
         "every student graduated from one course, with a final score",
         "SELECT COUNT(*) AS n FROM course_progress c JOIN user_profiles p ON p.id = c.user_id
             WHERE p.email LIKE $1 AND c.graduated_at IS NOT NULL AND c.final_score BETWEEN 60 AND 100",
     ),
     (
+        &["ats"],
         "every graduate has the role candidate",
         "SELECT COUNT(*) AS n FROM user_roles u JOIN roles r ON r.id = u.role_id JOIN user_profiles p ON p.id = u.user_id
             WHERE p.email LIKE $1 AND r.name = 'candidate'",
     ),
     (
+        &["ats"],
         "every graduate is on the bench, available from some day on, or placed from there",
         "SELECT COUNT(*) AS n FROM user_profiles
             WHERE email LIKE $1 AND candidate_status IN ('bench', 'placed') AND candidate_available_from IS NOT NULL",
     ),
     (
+        &["trikala"],
         "every graduate has a place in a pod or on the wait list",
         "SELECT (SELECT COUNT(*) FROM pod_members m JOIN user_profiles p ON p.id = m.user_id WHERE p.email LIKE $1)
             + (SELECT COUNT(*) FROM pod_waitlist w JOIN user_profiles p ON p.id = w.user_id WHERE p.email LIKE $1) AS n",
     ),
+    (
+        &["companions"],
+        "every graduate has a résumé",
+        "SELECT COUNT(*) AS n FROM generated_documents d JOIN user_profiles p ON p.id = d.user_id
+            WHERE p.email LIKE $1 AND d.template = 'resume'",
+    ),
 ];
 
-/// What there is once for each who was placed, by the job; left out with the module that does it.
-const PER_PLACEMENT: [(bool, &str, &str); 4] = [
+/// What there is once for each who was placed, by the job, and which modules must have done it.
+const PER_PLACEMENT: [(&[&str], &str, &str); 4] = [
     (
-        cfg!(feature = "ats"),
+        &["ats"],
         "everyone who was placed has left the bench",
         "SELECT COUNT(*) AS n FROM placements x JOIN user_profiles p ON p.id = x.candidate_id
             WHERE x.job_id = $1 AND p.candidate_status = 'placed'",
     ),
     (
-        cfg!(feature = "hr"),
+        &["hr"],
         "everyone who was placed is an employee, with title, department and hire date",
         "SELECT COUNT(*) AS n FROM placements x JOIN user_profiles p ON p.id = x.candidate_id
             JOIN user_roles u ON u.user_id = p.id JOIN roles r ON r.id = u.role_id AND r.name = 'employee'
@@ -99,13 +113,13 @@ const PER_PLACEMENT: [(bool, &str, &str); 4] = [
               AND p.employee_department_id IS NOT NULL",
     ),
     (
-        cfg!(feature = "trikala"),
+        &["trikala"],
         "everyone who was placed is assigned to the client",
         "SELECT COUNT(*) AS n FROM consultant_assignments a JOIN jobs j ON j.id = a.job_id AND j.client_id = a.client_id
             WHERE a.job_id = $1",
     ),
     (
-        cfg!(all(feature = "ats", feature = "trikala")),
+        &["ats", "trikala"],
         "every application that led to a placement is a completed workflow",
         "SELECT COUNT(*) AS n FROM applications a JOIN workflow_instances w ON w.application_id = a.id
             WHERE a.job_id = $1 AND a.status = 'placed' AND w.status = 'completed'",
@@ -124,15 +138,7 @@ const NEVER: [(&str, &str); 2] = [
     ),
 ];
 
-async fn after_school(
-    client: &Client,
-    school: &School,
-    graduates: i64,
-    careers: &Careers,
-) -> Result<Vec<Check>, StoreError> {
-    const RESUMES: &str =
-        "SELECT COUNT(*) AS n FROM generated_documents d JOIN user_profiles p ON p.id = d.user_id
-        WHERE p.email LIKE $1 AND d.template = 'resume'";
+async fn after_school(client: &Client, careers: &Careers) -> Result<Vec<Check>, StoreError> {
     const COMMISSIONS: &str =
         "SELECT COUNT(*) AS n FROM xp_transactions WHERE user_id = $1 AND reason LIKE 'Placement bonus%'";
     const LEADS: &str = "SELECT COUNT(*) AS n FROM opportunity_pipeline
@@ -141,22 +147,18 @@ async fn after_school(
         "SELECT COUNT(*) AS n FROM notifications WHERE user_id = $1 AND title = 'New Lead Detected'";
     let placed = i64::try_from(careers.placed.len()).unwrap_or(i64::MAX);
     let mut checks = Vec::new();
-    for (_, name, sql) in PER_PLACEMENT.iter().filter(|(does, ..)| *does) {
+    for (_, name, sql) in PER_PLACEMENT.iter().filter(|(needs, ..)| are_built(needs)) {
         checks.push(Check::count(name, count(client, sql, args![careers.job]).await?, placed));
     }
-    if cfg!(feature = "companions") {
-        let found = count(client, RESUMES, args![school.emails(Role::Student)]).await?;
-        checks.push(Check::count("every graduate has a résumé", found, graduates));
-    }
-    if cfg!(feature = "achievements") {
+    if are_built(&["achievements"]) {
         let found = count(client, COMMISSIONS, args![careers.recruiter]).await?;
         checks.push(Check::count("the recruiter has points for every placement", found, placed));
     }
-    if cfg!(all(feature = "ai", feature = "crm")) {
+    if are_built(&["ai", "crm"]) {
         let found = count(client, LEADS, args![careers.placed.first().copied()]).await?;
         checks.push(Check::count("the lead in the conversation is in the pipeline", found, 1));
     }
-    if cfg!(all(feature = "ai", feature = "crm", feature = "notifications")) {
+    if are_built(&["ai", "crm", "notifications"]) {
         let found = count(client, REP_TOLD, args![careers.recruiter]).await?;
         checks.push(Check::count("the sales rep is told of the lead", found, 1));
     }

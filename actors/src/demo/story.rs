@@ -7,6 +7,7 @@ use stentor::{Client, Event, StoreError, args};
 use time::Duration;
 use uuid::Uuid;
 
+use super::are_built;
 use super::careers::Careers;
 use super::checks::count;
 use crate::events::CourseGraduated;
@@ -137,14 +138,11 @@ async fn deeds(client: &Client, school: &School, careers: &Careers) -> Result<Ve
         "SELECT COUNT(*) AS n FROM ai_findings f JOIN conversations c ON c.id = f.conversation_id
         WHERE c.user_id = $1";
     const LEADS: &str = "SELECT COUNT(*) AS n FROM opportunity_pipeline WHERE user_id = $1";
-    const TOLD: &str = "SELECT COUNT(*) AS n FROM notifications n JOIN user_profiles p ON p.id = n.user_id
-        WHERE p.email LIKE $1";
     let of_students = |sql| count(client, sql, args![school.emails(Role::Student)]);
     let of_job = |sql| count(client, sql, args![careers.job]);
     let of_talker = |sql| count(client, sql, args![careers.placed.first().copied()]);
-    let told = |role| count(client, TOLD, args![school.emails(role)]);
     let deed = |module, did| Deed { module, did };
-    Ok(vec![
+    let mut deeds = vec![
         deed(
             "academy",
             format!(
@@ -169,18 +167,25 @@ async fn deeds(client: &Client, school: &School, careers: &Careers) -> Result<Ve
         ),
         deed("hr", format!("hired {}", of_job(HIRED).await?)),
         deed("achievements", format!("gave students {} points", of_students(POINTS).await?)),
-        deed("ai", format!("found {} opportunities in a conversation", of_talker(FOUND).await?)),
-        deed("crm", format!("put {} leads into the pipeline", of_talker(LEADS).await?)),
-        deed(
-            "notifications",
-            format!(
-                "told the recruitment team {} times, seniors {} times, admins {} times",
-                told(Role::Recruiter).await?,
-                told(Role::Employee).await?,
-                told(Role::Admin).await?
-            ),
-        ),
-    ])
+        deed("ai", format!("opportunities found in a conversation: {}", of_talker(FOUND).await?)),
+        deed("crm", format!("leads put into the pipeline: {}", of_talker(LEADS).await?)),
+        deed("notifications", told(client, school).await?),
+    ];
+    deeds.retain(|deed| are_built(&[deed.module]));
+    Ok(deeds)
+}
+
+/// Whom the notifications told how often.
+async fn told(client: &Client, school: &School) -> Result<String, StoreError> {
+    const TOLD: &str = "SELECT COUNT(*) AS n FROM notifications n JOIN user_profiles p ON p.id = n.user_id
+        WHERE p.email LIKE $1";
+    let told = |role| count(client, TOLD, args![school.emails(role)]);
+    Ok(format!(
+        "told the recruitment team {} times, seniors {} times, admins {} times",
+        told(Role::Recruiter).await?,
+        told(Role::Employee).await?,
+        told(Role::Admin).await?
+    ))
 }
 
 /// The graduation, the completion that caused it, and everything that it caused.

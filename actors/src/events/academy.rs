@@ -7,6 +7,16 @@ use uuid::Uuid;
 
 use super::{Example, example_id};
 
+/// A score is not between 0 and 100.
+#[derive(Debug, thiserror::Error)]
+#[error("score is {0}, allowed are 0 to 100")]
+pub struct ScoreOutOfRange(f64);
+
+/// Refuses what is no score, which JSON lets through.
+pub(crate) fn check_score(score: f64) -> Result<(), ScoreOutOfRange> {
+    if (0.0..=100.0).contains(&score) { Ok(()) } else { Err(ScoreOutOfRange(score)) }
+}
+
 /// A student completed a topic.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

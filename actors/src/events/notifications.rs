@@ -22,6 +22,22 @@ pub struct NotificationSend {
     pub kind: NotificationKind,
 }
 
+/// The longest message that is made of what the tables hold, in characters.
+const MESSAGE_CHARS_MAX: usize = 1_000;
+
+impl NotificationSend {
+    /// Makes one whose message quotes names as the tables hold them: of any length, on SQLite even with a
+    /// NUL, and no event may hold either.
+    pub(crate) fn quoting(user_id: Uuid, title: &str, message: &str, kind: NotificationKind) -> Self {
+        let mut quoted = message.chars().filter(|c| *c != '\0');
+        let mut message: String = quoted.by_ref().take(MESSAGE_CHARS_MAX).collect();
+        if quoted.next().is_some() {
+            message.push('…');
+        }
+        Self { user_id, title: title.to_owned(), message, kind }
+    }
+}
+
 /// How a notification is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -96,4 +112,22 @@ letter_queued! {
     WebhookQueued = "webhook.queued";
     /// A message to Slack waits to be sent.
     SlackQueued = "slack.queued";
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::{MESSAGE_CHARS_MAX, NotificationKind, NotificationSend};
+
+    #[test]
+    fn a_message_quotes_no_more_than_an_event_may_hold() {
+        let quoting = |message: &str| {
+            NotificationSend::quoting(Uuid::nil(), "Hello", message, NotificationKind::Info).message
+        };
+        assert_eq!(quoting("Zo\0ë"), "Zoë");
+        let longest = "é".repeat(MESSAGE_CHARS_MAX);
+        assert_eq!(quoting(&longest), longest);
+        assert_eq!(quoting(&format!("{longest}é")), format!("{longest}…"));
+    }
 }

@@ -1,6 +1,6 @@
 //! Occasions: what happened, and who is told of it in the application.
 
-use stentor::{Context, Handle, HandlerError, Transaction, args};
+use stentor::{Context, Fatal, Handle, HandlerError, Transaction, args};
 use time::OffsetDateTime;
 use time::format_description::{BorrowedFormatItem, StaticFormatDescription};
 use time::macros::format_description;
@@ -9,9 +9,9 @@ use uuid::Uuid;
 use super::{Notice, Notifications, tell, tell_team};
 use crate::events::{
     AchievementEarned, CourseGraduated, EmployeeHired, ExpenseApproved, GoalAchieved, InterviewScheduled,
-    LeaveApproved, NotificationKind,
+    LeaveApproved, NotificationKind, check_score,
 };
-use crate::people::{Role, absent, name_of};
+use crate::people::{Role, absent, in_utc, name_of};
 
 /// How people read a day, and a moment.
 const DAY: StaticFormatDescription = format_description!("[day padding:none] [month repr:long] [year]");
@@ -21,6 +21,7 @@ const MOMENT: StaticFormatDescription =
 impl Handle<CourseGraduated> for Notifications {
     async fn handle(&mut self, event: &CourseGraduated, cx: &mut Context<'_>) -> Result<(), HandlerError> {
         let CourseGraduated { user_id, course_id, final_score } = *event;
+        check_score(final_score).fatal()?;
         let at = cx.envelope().created_at;
         let tx = cx.transaction().await?;
         let (name, course) = graduation(tx, user_id, course_id).await?;
@@ -105,7 +106,7 @@ impl Handle<InterviewScheduled> for Notifications {
     async fn handle(&mut self, event: &InterviewScheduled, cx: &mut Context<'_>) -> Result<(), HandlerError> {
         let InterviewScheduled { interview_id, candidate_id, datetime } = *event;
         let at = cx.envelope().created_at;
-        let moment = written(datetime, MOMENT)?;
+        let moment = written(in_utc(datetime)?, MOMENT)?;
         let tx = cx.transaction().await?;
         let name = name_of(tx, candidate_id).await?;
         // A new time is news, the same time again is not.
@@ -169,7 +170,7 @@ impl Handle<EmployeeHired> for Notifications {
     }
 }
 
-/// Writes a moment for people, in UTC.
+/// Writes a moment, which is in UTC, for people.
 fn written(moment: OffsetDateTime, form: &[BorrowedFormatItem<'_>]) -> Result<String, HandlerError> {
-    moment.to_offset(time::UtcOffset::UTC).format(form).map_err(HandlerError::fatal)
+    moment.format(form).fatal()
 }

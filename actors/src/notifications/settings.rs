@@ -60,14 +60,11 @@ mod tests {
     use serde_json::json;
 
     use super::Settings;
-
-    fn read(section: serde_json::Value) -> Result<Settings, String> {
-        serde_json::from_value(section).map_err(|error| error.to_string())
-    }
+    use crate::settings::read;
 
     #[test]
     fn every_key_has_a_default_and_is_written_out() {
-        let settings = read(json!({})).unwrap();
+        let settings = read::<Settings>(json!({})).unwrap();
         let written = serde_json::to_value(&settings).unwrap();
         let expected =
             json!({ "enabled": true, "smtp_url": null, "mail_from": null, "allow_private": false });
@@ -76,18 +73,23 @@ mod tests {
 
     #[test]
     fn the_password_of_the_mail_server_is_never_shown() {
-        let settings = read(json!({ "smtp_url": "smtps://user:s3cret@mail.example.com" })).unwrap();
+        let settings =
+            read::<Settings>(json!({ "smtp_url": "smtps://user:s3cret@mail.example.com" })).unwrap();
         let written = serde_json::to_string(&settings).unwrap();
         assert!(!written.contains("s3cret") && !format!("{settings:?}").contains("s3cret"), "{written}");
         for wrong in ["http://user:s3cret@mail.example.com", "s3cret", "smtp://user:s3cret@:25"] {
-            let error = read(json!({ "smtp_url": wrong })).unwrap_err();
+            let error = read::<Settings>(json!({ "smtp_url": wrong })).unwrap_err();
             assert!(error.contains("notifications.smtp_url") && !error.contains("s3cret"), "{error}");
         }
     }
 
     #[test]
     fn a_sender_without_an_address_is_refused_by_name() {
-        assert!(read(json!({ "mail_from": "Stentor <stentor@example.com>" })).is_ok());
-        assert!(read(json!({ "mail_from": "Stentor" })).unwrap_err().contains("notifications.mail_from"));
+        assert!(read::<Settings>(json!({ "mail_from": "Stentor <stentor@example.com>" })).is_ok());
+        assert!(
+            read::<Settings>(json!({ "mail_from": "Stentor" }))
+                .unwrap_err()
+                .contains("notifications.mail_from")
+        );
     }
 }

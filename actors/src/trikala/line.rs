@@ -83,11 +83,8 @@ pub(super) async fn move_up(tx: &mut Transaction, at: OffsetDateTime) -> Result<
 async fn tell_admins(tx: &mut Transaction, junior: Uuid) -> Result<Vec<NotificationSend>, HandlerError> {
     let name = people::name_of(tx, junior).await?;
     let admins = people::with_role(tx, Role::Admin).await?;
-    let letter = |admin| NotificationSend {
-        user_id: admin,
-        title: "No Pod Has Room".to_owned(),
-        message: format!("{name} graduated and waits for a place in a pod; add a pod or raise a capacity"),
-        kind: NotificationKind::Warning,
-    };
+    let message = format!("{name} graduated and waits for a place in a pod; add a pod or raise a capacity");
+    let letter =
+        |admin| NotificationSend::quoting(admin, "No Pod Has Room", &message, NotificationKind::Warning);
     Ok(admins.into_iter().map(letter).collect())
 }

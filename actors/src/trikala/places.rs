@@ -16,12 +16,8 @@ pub(super) struct Pod {
 impl Pod {
     /// Returns what the senior is told about a new junior.
     pub(super) fn welcome(&self, junior: &str) -> NotificationSend {
-        NotificationSend {
-            user_id: self.senior_id,
-            title: "New Pod Member".to_owned(),
-            message: format!("{junior} joined your pod {}", self.name),
-            kind: NotificationKind::Info,
-        }
+        let message = format!("{junior} joined your pod {}", self.name);
+        NotificationSend::quoting(self.senior_id, "New Pod Member", &message, NotificationKind::Info)
     }
 }
 

@@ -1,10 +1,8 @@
 //! `stats`, `doctor` and `prune`: looking after a database.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
-use crate::binary::{Cli, Outcome};
+use crate::binary::Cli;
 use crate::world::{Database, on_both_databases};
 
 on_both_databases![
@@ -76,51 +74,4 @@ async fn prune_deletes_what_is_old_and_processed_and_nothing_else(database: Data
     assert_eq!(dry["would_prune"], wet["pruned"]);
     let left: Vec<_> = cli.stored().iter().map(|event| event["id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(left, [waiting], "it is not processed yet");
-}
-
-/// The event types that each module alone subscribes to.
-const HEARD_BY_ONE: [(&str, &[&str]); 9] = [
-    ("academy", &[]),
-    ("achievements", &[]),
-    ("ai", &["conversation.ended"]),
-    ("ats", &["application.submitted", "job.posted"]),
-    ("companions", &[]),
-    ("crm", &["cross_pollination.opportunity"]),
-    ("hr", &["timesheet.submitted"]),
-    (
-        "notifications",
-        &[
-            "achievement.earned",
-            "email.queued",
-            "notification.send",
-            "slack.queued",
-            "system.error",
-            "webhook.queued",
-        ],
-    ),
-    ("trikala", &["workflow.completed"]),
-];
-
-/// Returns the event types that `doctor` finds nobody to subscribe to, with the module `off` switched off.
-fn unheard(cli: &Cli, off: Option<&str>) -> BTreeSet<String> {
-    let mut command = cli.command(&["doctor", "-o", "json"]);
-    if let Some(module) = off {
-        command.env(format!("STENTOR_{}__ENABLED", module.to_uppercase()), "false");
-    }
-    let outcome = Outcome::of(command.output().unwrap());
-    let report: Value = serde_json::from_str(&outcome.out).unwrap();
-    let check = entry(&report["checks"], "name", "events without a subscriber");
-    let detail = check["detail"].as_str().unwrap().split(", ").map(str::to_owned);
-    detail.filter(|event_type| event_type.contains('.')).collect()
-}
-
-#[test]
-fn doctor_names_the_events_that_nobody_hears_without_a_module() {
-    let cli = Cli::migrated(Database::sqlite());
-    let always = unheard(&cli, None);
-    for (module, alone) in HEARD_BY_ONE {
-        let mut expected = always.clone();
-        expected.extend(alone.iter().map(|&event_type| event_type.to_owned()));
-        assert_eq!(unheard(&cli, Some(module)), expected, "without {module}");
-    }
 }

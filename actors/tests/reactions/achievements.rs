@@ -206,7 +206,7 @@ async fn what_nobody_offers_or_scores_impossibly_pays_nothing_and_is_parked(data
     let said = world.is_parked(TopicCompleted { user_id: nobody, ..known.clone() }, "achievements").await;
     assert!(said.contains(&format!("student {nobody} or")), "{said}");
     let said = world.is_parked(TopicCompleted { score: 100.1, ..known }, "achievements").await;
-    assert!(said.contains("the score 100.1 is not 0 to 100"), "{said}");
+    assert!(said.contains("score is 100.1, allowed are 0 to 100"), "{said}");
     let said = world
         .is_parked(QuizPassed { user_id: world.student(0), quiz_id: nothing, score: 80.0 }, "achievements")
         .await;

@@ -7,6 +7,7 @@
     reason = "what fails here fails the test"
 )]
 
+#[cfg(feature = "academy")]
 mod academy;
 #[cfg(feature = "achievements")]
 mod achievements;
@@ -14,10 +15,21 @@ mod achievements;
 mod ai;
 #[cfg(feature = "ats")]
 mod ats;
-#[cfg(feature = "companions")]
+#[cfg(all(feature = "academy", feature = "companions"))]
 mod companions;
 #[cfg(all(feature = "crm", feature = "notifications"))]
 mod crm;
+#[cfg(all(
+    feature = "academy",
+    feature = "achievements",
+    feature = "ai",
+    feature = "ats",
+    feature = "companions",
+    feature = "crm",
+    feature = "hr",
+    feature = "notifications",
+    feature = "trikala"
+))]
 mod demo;
 #[cfg(feature = "hr")]
 mod hr;
@@ -25,9 +37,14 @@ mod hr;
 mod notifications;
 #[cfg(all(feature = "ats", feature = "trikala"))]
 mod placements;
-#[cfg(any(feature = "achievements", feature = "ats", feature = "hr", feature = "trikala"))]
+#[cfg_attr(
+    not(any(feature = "achievements", feature = "ats", feature = "hr", feature = "trikala")),
+    allow(dead_code, reason = "nobody reacts to a placement")
+)]
 mod placing;
+mod rubbish;
 #[cfg(all(feature = "notifications", feature = "trikala"))]
 mod trikala;
+#[cfg(all(feature = "academy", feature = "ats", feature = "notifications", feature = "trikala"))]
 mod whole_school;
 mod world;

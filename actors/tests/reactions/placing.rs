@@ -10,6 +10,7 @@ use crate::world::World;
 /// A client's job, in a department of its own.
 pub(crate) struct Job {
     pub(crate) id: Uuid,
+    #[cfg_attr(not(feature = "hr"), allow(dead_code, reason = "nobody else asks"))]
     pub(crate) department_id: Uuid,
 }
 

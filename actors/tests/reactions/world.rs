@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use stentor::audit::{DeliveryFilter, DeliveryRecord, EventRecord};
 use stentor::delivery::DeliveryState;
-use stentor::{Bus, BusBuilder, Event, ModuleOptions, Publication, Row, Value, args};
+use stentor::{Bus, BusBuilder, Event, Publication, Row, Value, args};
 use stentor_actors::chain;
 use stentor_actors::school::School;
 use tempfile::TempDir;
@@ -117,6 +117,10 @@ pub(crate) struct World {
     pub(crate) bus: Bus,
     pub(crate) school: School,
     /// Where the usual modules keep documents.
+    #[cfg_attr(
+        not(all(feature = "academy", feature = "companions")),
+        allow(dead_code, reason = "there are no documents")
+    )]
     pub(crate) documents: TempDir,
     database: Database,
 }
@@ -277,8 +281,9 @@ impl World {
 }
 
 /// Returns options under which a delivery dies on its first failure.
-pub(crate) fn impatient() -> ModuleOptions {
-    ModuleOptions::default().retry(stentor::RetryPolicy::new().max_attempts(1))
+#[cfg(feature = "notifications")]
+pub(crate) fn impatient() -> stentor::ModuleOptions {
+    stentor::ModuleOptions::default().retry(stentor::RetryPolicy::new().max_attempts(1))
 }
 
 const TALLY: [&str; 44] = [

@@ -66,6 +66,13 @@ pub(super) async fn choose(world: &World, user: Uuid, channel: &str, address: &s
     world.write(CHOOSE, args![user, channel, address, secret]).await;
 }
 
+/// Lets a user choose all channels.
+pub(super) async fn choose_all(world: &World, user: Uuid, webhooks: &MockServer, slack: &MockServer) {
+    choose(world, user, "webhook", &hook(webhooks), Some(SECRET)).await;
+    choose(world, user, "slack", &hook(slack), None).await;
+    choose(world, user, "email", "zoe@example.org", None).await;
+}
+
 pub(super) async fn requests(server: &MockServer) -> Vec<wiremock::Request> {
     server.received_requests().await.unwrap()
 }
@@ -159,9 +166,7 @@ async fn each_chosen_channel_gets_one_letter_and_one_that_is_off_gets_none(datab
     let (webhooks, slack, mail) = (hooks(200).await, hooks(200).await, MailServer::up());
     let world = start(database, with_mail(&mail)).await;
     let user = world.student(0);
-    choose(&world, user, "webhook", &hook(&webhooks), Some(SECRET)).await;
-    choose(&world, user, "slack", &hook(&slack), None).await;
-    choose(&world, user, "email", "zoe@example.org", None).await;
+    choose_all(&world, user, &webhooks, &slack).await;
     let arrived =
         async || (requests(&webhooks).await.len(), requests(&slack).await.len(), mail.mails().len());
     world.happens(letter(user)).await;

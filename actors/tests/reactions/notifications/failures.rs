@@ -11,10 +11,10 @@ use uuid::Uuid;
 use wiremock::matchers::method;
 use wiremock::{Mock, ResponseTemplate};
 
-use super::channels::{SECRET, choose, hook, hooks, in_house, only, requests, start, with_mail};
+use super::channels::{SECRET, choose, choose_all, hook, hooks, in_house, only, requests, start, with_mail};
 use super::mail_server::MailServer;
 use super::{letter, until};
-use crate::world::{Database, World, on_both_databases};
+use crate::world::{Database, World, on_both_databases, with_crashes};
 
 on_both_databases![
     a_dead_mail_server_neither_holds_up_nor_repeats_the_webhook,
@@ -25,6 +25,8 @@ on_both_databases![
     an_e_mail_without_a_mail_server_is_parked_and_says_what_to_set,
     an_e_mail_that_the_server_refuses_for_good_is_parked,
 ];
+
+with_crashes![a_letter_whose_sending_was_not_acknowledged_goes_out_again_under_the_same_id,];
 
 /// Returns the delivery of an event to the courier of a channel, once it left the live path.
 async fn carried(world: &World, channel: &str) -> Option<DeliveryRecord> {
@@ -131,5 +133,20 @@ async fn an_e_mail_that_the_server_refuses_for_good_is_parked(database: Database
     let said = parked(&world, "email", "zoe@example.org", None).await;
     assert!(said.contains("refused the letter for good") && said.contains("552"), "{said}");
     assert!(mail.mails().is_empty());
+    world.stop().await;
+}
+
+async fn a_letter_whose_sending_was_not_acknowledged_goes_out_again_under_the_same_id(database: Database) {
+    let (webhooks, slack, mail) = (hooks(200).await, hooks(200).await, MailServer::up());
+    let world = start(database, with_mail(&mail)).await;
+    let user = world.student(0);
+    choose_all(&world, user, &webhooks, &slack).await;
+    world.happens(letter(user)).await;
+    let (webhooks, mails) = (requests(&webhooks).await, mail.mails());
+    assert_eq!((webhooks.len(), requests(&slack).await.len(), mails.len()), (2, 2, 2));
+    assert_eq!(webhooks[0].headers["webhook-id"], webhooks[1].headers["webhook-id"]);
+    assert_eq!(mails[0].id, mails[1].id);
+    let letters = "SELECT COUNT(*) AS n FROM notification_letters WHERE sent_at IS NOT NULL";
+    assert_eq!(world.number(letters, args![]).await, 3);
     world.stop().await;
 }
