@@ -137,6 +137,9 @@ impl ModuleLedger {
             return None;
         }
         let probe = if alone { None } else { self.wanted_probe(now) };
+        if behind && !alone && probe.is_none() && !self.lets_claim_in_order() {
+            return None;
+        }
         let excepted = |(event_type, breaker): &(&Arc<str>, &Breaker)| match breaker.state(now) {
             BreakerState::Closed => false,
             BreakerState::Open => true,
@@ -155,6 +158,15 @@ impl ModuleLedger {
         };
         self.claim_begins(&request);
         Some(request)
+    }
+
+    /// Returns whether a claim of a backlog can find keys that are free.
+    ///
+    /// A row that is claimed holds back those of its key behind it until its outcome is written: before
+    /// that, an ordered claim would look through the whole backlog and bring next to nothing.
+    fn lets_claim_in_order(&self) -> bool {
+        let Some(keys) = &self.keys else { return true };
+        self.queued == 0 && !keys.is_changing() && self.workers.iter().any(|place| !place.is_busy)
     }
 
     /// Returns how many rows are worth claiming: none while there is just a little room.

@@ -135,9 +135,14 @@ impl Keys {
         }
     }
 
-    /// The outcome of a claimed row has arrived.
-    pub(super) fn change_arrived(&mut self, event: Uuid) {
-        self.changing.remove(&event);
+    /// The outcome of a claimed row has arrived; returns whether others of its key may wait behind it.
+    pub(super) fn change_arrived(&mut self, event: Uuid) -> bool {
+        self.changing.remove(&event).is_some_and(|key| self.holds(&key))
+    }
+
+    /// Returns whether outcomes of claimed rows are on their way into the store.
+    pub(super) fn is_changing(&self) -> bool {
+        !self.changing.is_empty()
     }
 
     /// A row of `key` is finished, or never came to be.

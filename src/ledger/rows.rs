@@ -104,12 +104,13 @@ impl Ledger {
             }
         }
         for change in &settlement.changes {
-            if let Some(keys) = self.keys_of(&change.module) {
-                keys.change_arrived(change.event_id);
-            }
+            let keys = self.keys_of(&change.module);
+            let has_followers = keys.is_some_and(|keys| keys.change_arrived(change.event_id));
             let Some(module) = self.module_named(&change.module) else { continue };
-            if let Next::Pending(delay) | Next::Untried(delay) = change.next {
-                module.due_in(now + delay);
+            match change.next {
+                Next::Pending(delay) | Next::Untried(delay) => module.due_in(now + delay),
+                Next::Acked | Next::Dead if has_followers => module.due_in(now),
+                Next::Acked | Next::Dead => {}
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Claims: rows that are due, taken by one node at a time.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,14 +61,16 @@ pub(super) static DUE: Statement = Statement::new(concat!(
      ORDER BY d.available_at, d.seq LIMIT $2 {postgres:FOR UPDATE OF d SKIP LOCKED}"
 ));
 
-/// Rows in the order of the log, `$2` of those that are due. One of a key is free unless an earlier row of the key
-/// is held, waits, or is due behind this window: the first such row is sought once for each key of the window.
-/// Whether earlier ones of the window, or of those before, are taken is not known here: [`PassedOver`] knows.
+/// Rows in the order of the log: a window of `$2` of those that are due, none of the keys in `$10`.
+///
+/// For each key of the window the first row is sought that holds it: one that somebody has, that waits for its time,
+/// that is not wanted now, or that is dead if dead ones hold; and the first that is due behind the window. Whether
+/// earlier rows of this window, or of those before, are taken is not known here: [`PassedOver`] knows.
 pub(super) static DUE_IN_ORDER: Statement = Statement::new(concat!(
     "WITH due AS MATERIALIZED (
          SELECT event_id, attempts, seq, available_at, ordering_key FROM event_deliveries
          WHERE module = $1 AND state = 'pending' AND owner IS NULL AND available_at <= {now}
-           AND (available_at, seq) > ($7, $8)
+           AND (available_at, seq) > ($7, $8) AND (ordering_key IS NULL OR NOT ordering_key {inT $10})
          ORDER BY available_at, seq LIMIT $2
      ), ends AS MATERIALIZED (
          SELECT available_at, seq FROM due ORDER BY available_at DESC, seq DESC LIMIT 1
@@ -78,17 +80,21 @@ pub(super) static DUE_IN_ORDER: Statement = Statement::new(concat!(
              WHERE p.module = $1 AND p.ordering_key = k.ordering_key AND p.seq < k.last_seq
                AND p.state IN ('pending', 'dead')
                AND ((p.state = 'dead' AND $9 = 2)
-                    OR (p.state = 'pending' AND (p.owner IS NOT NULL
-                        OR (p.available_at, p.seq) > (k.ends_at, k.ends_seq)
+                    OR (p.state = 'pending' AND (p.owner IS NOT NULL OR p.available_at > {now}
                         OR EXISTS (SELECT 1 FROM system_events x WHERE x.id = p.event_id
                                    AND ((x.adoptions >= $3) <> $4 OR x.type {inT $5} OR ($6 IS NOT NULL AND x.type <> $6))))))
-             ORDER BY p.seq LIMIT 1) AS held_by
+             ORDER BY p.seq LIMIT 1) AS held_by, (
+             SELECT p.seq FROM event_deliveries p
+             WHERE p.module = $1 AND p.ordering_key = k.ordering_key AND p.seq < k.last_seq
+               AND p.state IN ('pending', 'dead') AND p.state = 'pending'
+               AND (p.available_at, p.seq) > (k.ends_at, k.ends_seq)
+             ORDER BY p.seq LIMIT 1) AS behind
          FROM (SELECT due.ordering_key, max(due.seq) AS last_seq, ends.available_at AS ends_at, ends.seq AS ends_seq
                FROM due CROSS JOIN ends WHERE due.ordering_key IS NOT NULL
                GROUP BY due.ordering_key, ends.available_at, ends.seq) k
      )
-     SELECT d.attempts, d.seq, d.available_at,
-            ((keys.held_by IS NULL OR keys.held_by > d.seq)
+     SELECT d.attempts, d.seq, d.available_at, COALESCE(keys.held_by < d.seq, FALSE) AS is_held,
+            (COALESCE(keys.held_by > d.seq, TRUE) AND COALESCE(keys.behind > d.seq, TRUE)
              AND (e.adoptions >= $3) = $4 AND NOT e.type {inT $5} AND ($6 IS NULL OR e.type = $6)) AS is_free, ",
     envelope_columns!(), "
      FROM due d JOIN system_events e ON e.id = d.event_id LEFT JOIN keys ON keys.ordering_key = d.ordering_key
@@ -208,14 +214,18 @@ async fn due_in_order(transaction: &mut Transaction, request: &ClaimRequest) -> 
     let holds_dead = if request.order == KeyOrder::OrderedHoldingDead { 2_i64 } else { 1 };
     let (mut after, mut after_seq) = (OffsetDateTime::UNIX_EPOCH, 0_i64);
     let (mut free, mut passed_over) = (Vec::new(), PassedOver::default());
-    let mut window = request.limit;
+    let (mut window, mut held_keys) = (request.limit, BTreeSet::new());
     loop {
         let mut values = filter(request, window);
-        values.extend(crate::args![after, after_seq, holds_dead]);
+        let passed: Vec<String> = held_keys.iter().cloned().collect();
+        values.extend(crate::args![after, after_seq, holds_dead, passed]);
         let rows = transaction.query(&DUE_IN_ORDER, values).await?;
         let is_last = rows.len() < window as usize;
         for row in rows {
             (after, after_seq) = (row.get("available_at")?, row.get("seq")?).max((after, after_seq));
+            if row.get("is_held")? {
+                held_keys.extend(row.get::<Option<String>>("ordering_key")?);
+            }
             if free.len() < request.limit as usize && passed_over.lets_through(&row)? {
                 free.push(row);
             }
@@ -223,7 +233,7 @@ async fn due_in_order(transaction: &mut Transaction, request: &ClaimRequest) -> 
         if is_last || free.len() >= request.limit as usize {
             return Ok(free);
         }
-        // Many that are not free stand in front: look further at once.
+        // Many that are not free stand in front: look further at once, past all of the keys that are held.
         window = WINDOW_MAX;
     }
 }
