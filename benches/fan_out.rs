@@ -1,5 +1,5 @@
-//! `cargo bench --bench fan_out [-- --database URL] [--modules N] [--events N] [--publishers P] [--floor]`:
-//! one JSON object a run. Without a database it takes a temporary SQLite file.
+//! `cargo bench --bench fan_out --features cli [-- --database URL…] [--modules N] [--events N] [--publishers P] [--floor]`:
+//! one JSON object a run, a run for each database. Without one it takes a temporary SQLite file.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
@@ -9,8 +9,9 @@ use stentor::bench::{FanOutOptions, fan_out};
 
 #[derive(Parser)]
 struct Arguments {
+    /// May be given several times.
     #[arg(long)]
-    database: Option<String>,
+    database: Vec<String>,
     #[arg(long, default_value_t = 6)]
     modules: u32,
     #[arg(long, default_value_t = 200_000)]
@@ -35,10 +36,10 @@ struct Arguments {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse();
     let folder = tempfile::tempdir()?;
-    let urls = match &arguments.database {
-        Some(url) => vec![url.clone()],
-        None => vec![format!("sqlite://{}", folder.path().join("bench.db").display())],
-    };
+    let mut urls = arguments.database;
+    if urls.is_empty() {
+        urls.push(format!("sqlite://{}", folder.path().join("bench.db").display()));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     for url in urls {
         let options = FanOutOptions {

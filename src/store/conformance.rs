@@ -102,6 +102,8 @@ on_both_databases!(
     a_claim_that_was_lost_changes_nothing,
     only_what_a_dead_node_owned_is_adopted_and_counted,
     a_key_is_claimed_in_the_order_of_the_log_whatever_is_due_first,
+    a_held_key_hides_neither_what_is_before_it_nor_other_keys,
+    who_has_acknowledged_shows_while_another_retries,
 );
 
 async fn a_newer_schema_is_refused(world: &World) {
@@ -248,14 +250,7 @@ async fn a_key_is_claimed_in_the_order_of_the_log_whatever_is_due_first(world: &
     // As after an adoption: the first of the log became a row after the second had been one.
     let mut events = Vec::new();
     for due in [200, 100, 300] {
-        let event = Uuid::now_v7();
-        let sql = "INSERT INTO system_events (id, type, payload, ordering_key) VALUES ($1, 'test.happened', $2, 'key')";
-        world.run(sql, crate::args![event, json!({})]).await.unwrap();
-        let due = time::OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(due);
-        let sql = "INSERT INTO event_deliveries (event_id, module, state, available_at, seq, ordering_key)
-                   SELECT id, 'ats', 'pending', $2, seq, 'key' FROM system_events WHERE id = $1";
-        world.run(sql, crate::args![event, due]).await.unwrap();
-        events.push(event);
+        events.push(keyed_row(world, "key", due).await);
     }
     let node = Uuid::now_v7();
     let request = crate::delivery::ClaimRequest { order: crate::KeyOrder::Ordered, ..claim_of("ats") };
@@ -272,4 +267,56 @@ async fn a_key_is_claimed_in_the_order_of_the_log_whatever_is_due_first(world: &
         world.run(sql, Vec::new()).await.unwrap();
     }
     assert_eq!(claimed, events);
+}
+
+/// Stores an event of a key and its row, due so many seconds after 1970; returns the event's id.
+async fn keyed_row(world: &World, key: &str, due: i64) -> Uuid {
+    let event = Uuid::now_v7();
+    let sql =
+        "INSERT INTO system_events (id, type, payload, ordering_key) VALUES ($1, 'test.happened', $2, $3)";
+    world.run(sql, crate::args![event, json!({}), key]).await.unwrap();
+    let due = time::OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(due);
+    let sql = "INSERT INTO event_deliveries (event_id, module, state, available_at, seq, ordering_key)
+               SELECT id, 'ats', 'pending', $2, seq, ordering_key FROM system_events WHERE id = $1";
+    world.run(sql, crate::args![event, due]).await.unwrap();
+    event
+}
+
+async fn a_held_key_hides_neither_what_is_before_it_nor_other_keys(world: &World) {
+    const FAR: i64 = 30_000_000_000;
+    world.store.subscribe("ats", &["test.happened"]).await.unwrap();
+    let first = keyed_row(world, "held", 100).await;
+    // It waits for its retry, so all behind it wait too: more of them than one look goes through.
+    keyed_row(world, "held", FAR).await;
+    for _ in 0..20 {
+        keyed_row(world, "held", 200).await;
+    }
+    let other = keyed_row(world, "other", 300).await;
+    let request =
+        crate::delivery::ClaimRequest { order: crate::KeyOrder::Ordered, limit: 2, ..claim_of("ats") };
+    let node = Uuid::now_v7();
+    let rows = world.store.claim(node, &request).await.unwrap().rows;
+    let claimed: Vec<Uuid> = rows.iter().map(|row| row.envelope.id).collect();
+    assert_eq!(claimed, [first, other]);
+    assert!(world.store.claim(node, &request).await.unwrap().rows.is_empty());
+}
+
+async fn who_has_acknowledged_shows_while_another_retries(world: &World) {
+    world.store.subscribe("ats", &["test.happened"]).await.unwrap();
+    world.store.subscribe("crm", &["test.happened"]).await.unwrap();
+    let route = world.store.route_for("test.happened").await.unwrap();
+    let (event, node) = (Uuid::now_v7(), Uuid::now_v7());
+    let sql = "INSERT INTO system_events (id, type, payload, route_id, owner) VALUES ($1, 'test.happened', $2, $3, $4)";
+    world.run(sql, crate::args![event, json!({}), route.id, node]).await.unwrap();
+    let sql = "INSERT INTO event_deliveries (event_id, module, state, attempts, available_at, seq)
+               SELECT id, 'crm', 'pending', 1, created_at, seq FROM system_events WHERE id = $1";
+    world.run(sql, crate::args![event]).await.unwrap();
+    let states = async || {
+        let sql = "SELECT state FROM deliveries WHERE event_id = $1 ORDER BY module";
+        let rows = world.store.fetch_all(sql, crate::args![event]).await.unwrap();
+        rows.iter().map(|row| row.get::<String>("state").unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(states().await, ["pending", "pending"], "the node has not heard of the ats yet");
+    world.run("UPDATE system_events SET owner = NULL WHERE id = $1", crate::args![event]).await.unwrap();
+    assert_eq!(states().await, ["acked", "pending"]);
 }

@@ -69,9 +69,9 @@ pub(crate) const BUS: MigrationSet = MigrationSet {
         },
         Migration {
             version: 3,
-            name: "acked_while_others_retry",
-            sqlite: include_str!("../../migrations/bus/sqlite/0003_acked_while_others_retry.sql"),
-            postgres: include_str!("../../migrations/bus/postgres/0003_acked_while_others_retry.sql"),
+            name: "deliveries",
+            sqlite: include_str!("../../migrations/bus/sqlite/0003_deliveries.sql"),
+            postgres: include_str!("../../migrations/bus/postgres/0003_deliveries.sql"),
         },
     ],
 };

@@ -171,13 +171,6 @@ async fn report(bus: &Bus, id: Uuid) -> Result<Settled, TestError> {
         let filter = DeliveryFilter { event_id: Some(settled.caused[index].id), ..DeliveryFilter::default() };
         settled.deliveries.extend(bus.client().deliveries(&filter, u32::MAX).await?);
     }
-    // While an event is not processed, a delivery without a row reads as pending. But the node has let go
-    // of this event, so that delivery is acknowledged.
-    for delivery in &mut settled.deliveries {
-        if delivery.state == DeliveryState::Pending && delivery.available_at.is_none() {
-            (delivery.state, delivery.attempts) = (DeliveryState::Acked, 1);
-        }
-    }
     Ok(settled)
 }
 

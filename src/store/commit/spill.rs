@@ -11,8 +11,11 @@ use crate::delivery::{Routed, SpilledRow};
 macro_rules! spill_all {
     ($events:literal, $modules:literal) => {
         concat!(
-            "INSERT INTO event_deliveries (event_id, module, state, available_at, seq, ordering_key)
-             SELECT e.id, m.value, 'pending', {now}, e.seq, e.ordering_key FROM json_each(",
+            "WITH clock AS MATERIALIZED (SELECT {now} AS now)
+             INSERT INTO event_deliveries
+                 (event_id, module, state, available_at, seq, ordering_key, created_at, updated_at)
+             SELECT e.id, m.value, 'pending', clock.now, e.seq, e.ordering_key, clock.now, clock.now
+             FROM clock CROSS JOIN json_each(",
             $modules,
             ") m CROSS JOIN system_events e WHERE e.seq > last_insert_rowid() - ",
             $events,
