@@ -43,17 +43,17 @@ impl Event for Counted {
 }
 
 /// Takes everything as it comes.
-struct Prompt;
+struct Present;
 
-impl Module for Prompt {
-    const NAME: &'static str = "prompt";
+impl Module for Present {
+    const NAME: &'static str = "present";
 
     fn subscriptions(on: &mut Subscriptions<Self>) {
         on.event::<Counted>();
     }
 }
 
-impl Handle<Counted> for Prompt {
+impl Handle<Counted> for Present {
     async fn handle(&mut self, _: &Counted, _: &mut Context<'_>) -> Result<(), HandlerError> {
         Ok(())
     }
@@ -109,7 +109,7 @@ async fn wait_and_work_off(world: &World) {
     let seen = Arc::new(Seen { last: Mutex::default(), disordered: AtomicU64::new(0), count });
     let late = Arc::clone(&seen);
     let bus =
-        world.builder().module(|| Prompt).module(move || Late(Arc::clone(&late))).start().await.unwrap();
+        world.builder().module(|| Present).module(move || Late(Arc::clone(&late))).start().await.unwrap();
     bus.pause("late").await.unwrap();
     publish(&bus, 0..1_000).await;
     let idle = resident_bytes();

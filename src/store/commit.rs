@@ -219,17 +219,19 @@ impl Store {
     async fn attempt(&self, commit: &Commit<'_>, form: Form) -> Result<CommitDone, StoreError> {
         let pool = &self.inner.commits;
         // Encoded first: nobody is kept waiting for the connection meanwhile.
-        let encoded = Encoded::of(commit, self.database_kind())?;
+        let encode = || Encoded::of(commit, self.database_kind());
         match form {
             Form::Statement => {
+                let encoded = encode()?;
                 let written = write_events_and_completed(&mut pool.acquire().await?, commit, encoded).await;
                 written.map_err(StoreError::while_committing)
             }
             #[cfg(feature = "sqlite")]
-            Form::Command => command::send(pool, commit, encoded).await,
+            Form::Command => command::send(pool, commit).await,
             #[cfg(not(feature = "sqlite"))]
             Form::Command => unreachable!("a form of SQLite's"),
             Form::Transaction => {
+                let encoded = encode()?;
                 let mut transaction = self.begin_on(pool.clone()).await?;
                 let done = self.write(&mut transaction, commit, encoded).await?;
                 transaction.commit().await.map(|()| done)
@@ -316,6 +318,7 @@ impl CommitDone {
     }
 
     /// Reads what an INSERT of `events` events says.
+    #[cfg_attr(not(feature = "sqlite"), expect(unused_variables, reason = "PostgreSQL tells both ends"))]
     fn read(rows: &[Row], events: usize) -> Result<Self, StoreError> {
         let row = rows.last().ok_or(StoreError::Sql(sqlx::Error::RowNotFound))?;
         let last_seq: i64 = row.get("last_seq")?;

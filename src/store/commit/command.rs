@@ -4,7 +4,7 @@ use super::super::connection::Pool;
 use super::super::rows::{finish_released, release};
 use super::super::sql::Statement;
 use super::super::{StoreError, transaction};
-use super::encode::Encoded;
+use super::encode::json_rows;
 use super::spill::spill_all;
 use super::{Commit, CommitDone, complete, insert_events_on_sqlite, inserted_on_sqlite};
 
@@ -26,23 +26,16 @@ pub(in crate::store) static COMMIT_AT_ONCE: Statement = Statement::new(concat!(
 ));
 
 /// Carries out a commit. What goes wrong in it is rolled back.
-pub(super) async fn send(
-    pool: &Pool,
-    commit: &Commit<'_>,
-    encoded: Encoded,
-) -> Result<CommitDone, StoreError> {
-    let mut values = match encoded {
-        Encoded::Sqlite(values) => values,
-        #[cfg(feature = "postgres")]
-        Encoded::Postgres(_) => unreachable!("a form of SQLite's"),
-    };
+pub(super) async fn send(pool: &Pool, commit: &Commit<'_>) -> Result<CommitDone, StoreError> {
     let (events, settlement) = (commit.events.len(), commit.settlement);
-    values.extend(crate::args![
+    let values = crate::args![
+        json_rows(commit),
+        commit.node,
         settlement.completed.clone(),
         settlement.released.clone(),
         i64::try_from(events).unwrap_or(i64::MAX),
         commit.spill.all.clone(),
-    ]);
+    ];
     let mut connection = pool.acquire().await?;
     let mut rows = match connection.fetch(&COMMIT_AT_ONCE, values).await {
         Ok(rows) => rows,

@@ -29,7 +29,7 @@ impl Encoded {
 /// A JSON array of arrays, written by hand: the payload's text is most of it. What an
 /// event has none of at the end of its array is left out, and reads as null.
 #[cfg(feature = "sqlite")]
-fn json_rows(commit: &Commit<'_>) -> String {
+pub(super) fn json_rows(commit: &Commit<'_>) -> String {
     use std::fmt::Write;
     let payloads: usize = commit.events.iter().map(|event| event.envelope.payload.json().len()).sum();
     let mut text = String::with_capacity(payloads * 5 / 4 + commit.events.len() * 160 + 2);

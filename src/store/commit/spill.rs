@@ -67,6 +67,7 @@ impl<'a> Spill<'a> {
         transaction: &mut Transaction,
         events: &[Routed],
     ) -> Result<(), StoreError> {
+        #[cfg(feature = "sqlite")]
         if !self.all.is_empty() && transaction.database() == super::DatabaseKind::Sqlite {
             let values = crate::args![i64::try_from(events.len()).unwrap_or(i64::MAX), self.all.clone()];
             transaction.run(&SPILL_ALL, values).await?;
