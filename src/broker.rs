@@ -49,7 +49,11 @@ pub(crate) enum Input {
         message: String,
     },
     Build(WorkerId),
-    Polled(Poll),
+    Polled {
+        poll: Poll,
+        /// How many pauses and resumptions this look may have seen.
+        pauses: u64,
+    },
     Claimed {
         module: ModuleId,
         request: ClaimRequest,
@@ -139,7 +143,7 @@ impl Broker {
                 self.ledger.worker_ended(now, worker, WorkerEnd::Panicked, None);
             }
             Input::Build(worker) => self.build(worker),
-            Input::Polled(poll) => self.polled(&poll),
+            Input::Polled { poll, pauses } => self.polled(&poll, pauses),
             Input::Claimed { module, request, result } => self.claimed(module, &request, result),
             Input::Finished(ids) => self.looked_up(&ids),
             Input::Rescued(guard) => self.rescued(guard),

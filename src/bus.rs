@@ -120,6 +120,7 @@ impl Bus {
     /// Fails if this process does not host the module, or the store fails.
     pub async fn pause(&self, module: &str) -> Result<(), ModuleError> {
         self.inner.client.pause(module).await?;
+        self.inner.services.pauses.fetch_add(1, Ordering::AcqRel);
         self.ask(module, |name, reply| Control::Pause { name, reply }).await
     }
 
@@ -130,6 +131,7 @@ impl Bus {
     /// Fails if this process does not host the module, or the store fails.
     pub async fn resume(&self, module: &str) -> Result<(), ModuleError> {
         self.inner.client.resume(module).await?;
+        self.inner.services.pauses.fetch_add(1, Ordering::AcqRel);
         self.ask(module, |name, reply| Control::Resume { name, reply }).await
     }
 

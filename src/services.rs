@@ -1,6 +1,6 @@
 //! What the actors of one bus share.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::Notify;
@@ -33,6 +33,8 @@ pub(crate) struct Services {
     pub(crate) stopping: AtomicBool,
     /// A run that routes events from outside is under way.
     pub(crate) routing: AtomicBool,
+    /// Pauses and resumptions that were asked for here and are in the store: a look from before knows no better.
+    pub(crate) pauses: AtomicU64,
     /// Makes the poller look at once.
     pub(crate) look_now: Notify,
     /// The modules that this node hosts.
@@ -67,6 +69,7 @@ impl Services {
             payload_bytes_max,
             stopping: AtomicBool::new(false),
             routing: AtomicBool::new(false),
+            pauses: AtomicU64::new(0),
             look_now: Notify::new(),
             hosted: RwLock::new(Vec::new()),
             beat_now: Notify::new(),

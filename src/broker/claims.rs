@@ -1,6 +1,7 @@
 //! Claims rows for modules that have room, and follows what the store's poll says.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Broker, Input};
@@ -39,9 +40,10 @@ impl Broker {
         }
     }
 
-    pub(super) fn polled(&mut self, poll: &Poll) {
+    pub(super) fn polled(&mut self, poll: &Poll, seen: u64) {
         let now = self.now();
-        for (id, definition) in &self.modules {
+        let is_current = seen == self.services.pauses.load(Ordering::Acquire);
+        for (id, definition) in self.modules.iter().filter(|_| is_current) {
             let paused = poll.paused.contains(&definition.name);
             match (paused, self.ledger.is_paused(*id)) {
                 (true, false) => self.ledger.pause(now, *id),
