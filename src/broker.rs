@@ -126,6 +126,22 @@ impl Broker {
         self.services.runtime.now()
     }
 
+    /// Takes in what has arrived, and carries out what follows from it.
+    fn turn(&mut self) {
+        let spare = std::mem::take(&mut self.spare);
+        let mut inputs = self.services.inbox.take(spare);
+        for input in inputs.drain(..) {
+            self.apply(input);
+        }
+        self.spare = inputs;
+        self.flush();
+        // An event that comes now and could not be committed yet is no reason to wake up.
+        let enough = if self.phase.refuses_events() { 1 } else { self.events_wanted() };
+        self.services.inbox.set_enough(enough);
+        #[cfg(feature = "testing")]
+        self.services.progress.stir();
+    }
+
     fn apply(&mut self, input: Input) {
         let now = self.now();
         match input {
@@ -229,7 +245,7 @@ impl Actor for Broker {
         self.services.inbox.open(ctx.address().recipient());
         ctx.run_interval(TICK, |broker, _| {
             broker.watch_threads();
-            broker.flush();
+            broker.turn();
         });
     }
 }
@@ -238,14 +254,6 @@ impl Handler<Wake> for Broker {
     type Result = ();
 
     fn handle(&mut self, _: Wake, _: &mut Self::Context) {
-        let spare = std::mem::take(&mut self.spare);
-        let mut inputs = self.services.inbox.take(spare);
-        for input in inputs.drain(..) {
-            self.apply(input);
-        }
-        self.spare = inputs;
-        self.flush();
-        #[cfg(feature = "testing")]
-        self.services.progress.stir();
+        self.turn();
     }
 }

@@ -85,12 +85,12 @@ pub(crate) fn publish_system_error(services: &Arc<Services>, dead: DeadLetter) {
     drop(shared.runtime.spawn(async move {
         let (reply, stored) = oneshot::channel();
         match route(&services, vec![submission]).await {
-            Ok(events) => services.inbox.push(Input::Publish(PublishRequest {
+            Ok(events) => services.publish(PublishRequest {
                 events,
                 ids_given: false,
                 duplicates: Vec::new(),
                 reply,
-            })),
+            }),
             Err(error) => tracing::error!(%error, "system.error could not be published"),
         }
         // Without an answer the bus is stopping.

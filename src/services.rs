@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::Notify;
 
-use crate::broker::Input;
+use crate::broker::{Input, PublishRequest};
 use crate::catalogue::{Catalogue, TypeClash, TypeInfo};
 use crate::delivery::{KeyOrder, NodeId};
 use crate::inbox::Inbox;
@@ -77,6 +77,12 @@ impl Services {
             #[cfg(feature = "testing")]
             progress: crate::progress::Progress::default(),
         }
+    }
+
+    /// Hands events to the broker, which need not look at them before it can commit them.
+    pub(crate) fn publish(&self, request: PublishRequest) {
+        let events = request.events.len();
+        self.inbox.push_patiently(Input::Publish(request), events);
     }
 
     pub(crate) fn catalogue(&self) -> Arc<Catalogue> {

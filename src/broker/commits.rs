@@ -93,6 +93,15 @@ impl Commits {
         }
     }
 
+    /// Returns how many more events have to wait before another commit may start.
+    fn events_wanted(&self) -> usize {
+        match self.persisting {
+            0 => 1,
+            1..LANES => self.persisting_events.saturating_sub(self.waiting_events).max(1),
+            _ => usize::MAX,
+        }
+    }
+
     /// Takes what fits in one commit, in order. An id twice waits for the next.
     fn take_requests(&mut self) -> Vec<(usize, PublishRequest)> {
         let (mut events, mut bytes, mut given) = (0, 0, HashSet::new());
@@ -142,6 +151,11 @@ impl Broker {
         guards.copied().fold(self.ledger.low_water(), i64::min)
     }
 
+    /// Returns how many more events have to come before another commit is started.
+    pub(super) fn events_wanted(&self) -> usize {
+        if self.now() < self.commits.rest_until { usize::MAX } else { self.commits.events_wanted() }
+    }
+
     pub(super) fn start_commits(&mut self) {
         self.commits.settlement.absorb(self.ledger.take_settlement());
         if self.now() < self.commits.rest_until {
@@ -180,6 +194,8 @@ impl Broker {
                 settlement,
                 result,
             })));
+            // The connection goes on to the next commit before the publishers wake up.
+            tokio::task::yield_now().await;
             for (_, request) in stored {
                 answer(request);
             }

@@ -3,7 +3,7 @@
 use tokio::sync::oneshot;
 
 use super::{Bus, Receipt};
-use crate::broker::{Input, PublishRequest, Stored};
+use crate::broker::{PublishRequest, Stored};
 use crate::event::{Event, assert_event_type};
 use crate::publication::{Publication, PublishError, RawEvent, Submission};
 use crate::worker::commit::route;
@@ -99,12 +99,7 @@ impl Bus {
         let events =
             route(services, submissions).await.map_err(|error| PublishError::Store(error.to_string()))?;
         let (reply, answer) = oneshot::channel();
-        services.inbox.push(Input::Publish(PublishRequest {
-            events,
-            ids_given,
-            duplicates: Vec::new(),
-            reply,
-        }));
+        services.publish(PublishRequest { events, ids_given, duplicates: Vec::new(), reply });
         answer.await.unwrap_or(Err(PublishError::ShuttingDown))
     }
 }
