@@ -81,7 +81,7 @@ impl Client {
         for (position, event) in events.into_iter().enumerate() {
             let submission =
                 event.seal(catalogue, self.payload_bytes_max).map_err(|error| (position, error))?;
-            routed.push(Routed { envelope: submission.envelope.into(), route: Arc::clone(&route) });
+            routed.push(Routed { envelope: submission.envelope, route: Arc::clone(&route) });
         }
         let ids: Vec<Uuid> = routed.iter().map(|event| event.envelope.id).collect();
         let known = self.insert(routed, &ids).await?;

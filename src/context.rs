@@ -105,16 +105,7 @@ impl Context<'_> {
     /// Fails if the event breaks a limit of the bus.
     pub fn publish<E: Event>(&mut self, event: impl Into<Publication<E>>) -> Result<Uuid, PublishError> {
         const { assert_event_type::<E>() };
-        let mut submission = event.into().seal(self.services.payload_bytes_max)?;
-        let metadata = &mut submission.envelope.metadata;
-        metadata.causation_id = Some(self.envelope.id);
-        metadata.correlation_id.get_or_insert(self.envelope.chain_id());
-        if metadata.created_by.is_none() {
-            metadata.created_by = self.envelope.metadata.created_by;
-        }
-        if metadata.trace_context.is_none() {
-            metadata.trace_context.clone_from(&self.envelope.metadata.trace_context);
-        }
+        let submission = event.into().caused_by(self.envelope).seal(self.services.payload_bytes_max)?;
         let id = submission.envelope.id;
         self.emitted.push(submission);
         Ok(id)

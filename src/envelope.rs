@@ -1,6 +1,7 @@
 //! An event as it is stored and delivered: the payload and what is known about it.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
@@ -15,7 +16,7 @@ pub struct Envelope {
     /// The event's identity: a version 7 UUID unless the publisher chose one.
     pub id: Uuid,
     /// The event's type, such as `course.graduated`.
-    pub event_type: Arc<str>,
+    pub event_type: Cow<'static, str>,
     /// The version of the payload's shape, as it was stored.
     pub schema_version: u32,
     /// When the store committed it, by the database's clock.

@@ -72,19 +72,18 @@ pub(crate) fn publish_system_error(services: &Arc<Services>, dead: DeadLetter) {
             event_type: dead.envelope.event_type.to_string(),
         },
     })
-    .correlation_id(dead.envelope.chain_id());
-    let mut submission = match publication.seal(services.payload_bytes_max) {
+    .caused_by(&dead.envelope);
+    let submission = match publication.seal(services.payload_bytes_max) {
         Ok(submission) => submission,
         Err(error) => return tracing::error!(%error, "system.error could not be published"),
     };
-    submission.envelope.metadata.causation_id = Some(dead.envelope.id);
     #[cfg(feature = "testing")]
     services.progress.announcement_begins();
     let services = Arc::clone(services);
     let shared = Arc::clone(&services);
     drop(shared.runtime.spawn(async move {
         let (reply, stored) = oneshot::channel();
-        match route(&services, vec![submission]).await {
+        match route(&services, [submission]).await {
             Ok(events) => services.publish(PublishRequest {
                 events,
                 ids_given: false,

@@ -1,8 +1,11 @@
 //! What is handed to the bus to publish, and the checks it passes before it is stored.
 
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -89,16 +92,30 @@ impl<E: Event> Publication<E> {
         self
     }
 
+    /// Names the event whose handler publishes this one, and takes over what belongs to its chain.
+    pub(crate) fn caused_by(mut self, cause: &Envelope) -> Self {
+        let metadata = &mut self.metadata;
+        metadata.causation_id = Some(cause.id);
+        metadata.correlation_id.get_or_insert(cause.chain_id());
+        if metadata.created_by.is_none() {
+            metadata.created_by = cause.metadata.created_by;
+        }
+        if metadata.trace_context.is_none() {
+            metadata.trace_context.clone_from(&cause.metadata.trace_context);
+        }
+        self
+    }
+
     /// Makes the envelope that will be stored.
     pub(crate) fn seal(self, bytes_max: usize) -> Result<Submission, PublishError> {
-        let json = serde_json::to_string(&self.event).map_err(PublishError::Serialize)?;
+        let json = to_json(&self.event).map_err(PublishError::Serialize)?;
         check_payload(&json, bytes_max)?;
         let mut metadata = self.metadata;
         if metadata.ordering_key.is_none() {
             metadata.ordering_key = self.event.ordering_key();
         }
         let metadata = check_metadata(metadata)?;
-        let payload = Payload::from_value(json.into(), Arc::new(self.event));
+        let payload = Payload::from_value(json, Arc::new(self.event));
         Ok(Submission::new(self.id, E::TYPE.into(), E::SCHEMA_VERSION, metadata, payload))
     }
 }
@@ -139,7 +156,7 @@ impl RawEvent {
 /// An envelope on its way to the store.
 #[derive(Debug)]
 pub(crate) struct Submission {
-    pub(crate) envelope: Envelope,
+    pub(crate) envelope: Arc<Envelope>,
     /// The publisher chose the id, so it may have been stored before.
     pub(crate) id_given: bool,
 }
@@ -147,7 +164,7 @@ pub(crate) struct Submission {
 impl Submission {
     fn new(
         id: Option<Uuid>,
-        event_type: Arc<str>,
+        event_type: Cow<'static, str>,
         schema_version: u32,
         metadata: Metadata,
         payload: Payload,
@@ -160,7 +177,7 @@ impl Submission {
             metadata,
             payload,
         };
-        Self { envelope, id_given: id.is_some() }
+        Self { envelope: Arc::new(envelope), id_given: id.is_some() }
     }
 }
 
@@ -216,6 +233,22 @@ pub enum PublishError {
     /// stored: publish it again with the same id to be sure.
     #[error("event could not be stored: {0}")]
     Store(String),
+}
+
+/// Writes a value as JSON that takes no more memory than it has bytes.
+fn to_json(value: &impl Serialize) -> serde_json::Result<Box<str>> {
+    thread_local! {
+        /// Text that grows while it is written would be allocated several times.
+        static WRITTEN: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    }
+    let mut written = WRITTEN.take();
+    written.clear();
+    let result = serde_json::to_writer(&mut written, value);
+    let json = result.map(|()| String::from_utf8_lossy(&written).into());
+    if written.capacity() <= PAYLOAD_BYTES_MAX {
+        WRITTEN.set(written);
+    }
+    json
 }
 
 fn check_payload(json: &str, bytes_max: usize) -> Result<(), PublishError> {

@@ -40,11 +40,8 @@ impl Routes {
         self.by_type.read().unwrap_or_else(PoisonError::into_inner).get(event_type).map(Arc::clone)
     }
 
-    /// Returns the route of `event_type`; one without targets is stored at its first use.
-    pub(crate) async fn get_or_store(&self, event_type: &str) -> Result<Arc<Route>, StoreError> {
-        if let Some(route) = self.get(event_type) {
-            return Ok(route);
-        }
+    /// Stores the route of a type that had none yet: one without targets, at its first use.
+    pub(crate) async fn store(&self, event_type: &str) -> Result<Arc<Route>, StoreError> {
         let route = Arc::new(self.store.route_for(event_type).await?);
         self.by_type
             .write()

@@ -124,7 +124,7 @@ fn make(
         .map(|_| {
             let event = Measured { at: nanos(began), padding: padding.to_owned() };
             let submission = Publication::new(event).seal(crate::publication::PAYLOAD_BYTES_MAX)?;
-            Ok(Routed { envelope: submission.envelope.into(), route: Arc::clone(route) })
+            Ok(Routed { envelope: submission.envelope, route: Arc::clone(route) })
         })
         .collect()
 }

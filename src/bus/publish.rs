@@ -43,8 +43,8 @@ impl Bus {
     pub async fn publish<E: Event>(&self, event: impl Into<Publication<E>>) -> Result<Receipt, PublishError> {
         const { assert_event_type::<E>() };
         let submission = event.into().seal(self.inner.services.payload_bytes_max)?;
-        let id = submission.envelope.id;
-        let stored = self.submit(vec![submission]).await?;
+        let (id, id_given) = (submission.envelope.id, submission.id_given);
+        let stored = self.submit([submission], id_given).await?;
         Ok(Receipt::new(self, id, stored.duplicates.contains(&id)))
     }
 
@@ -75,8 +75,8 @@ impl Bus {
     /// As [`Bus::publish`], and if the catalogue does not know the type or the payload does not fit it.
     pub async fn publish_raw(&self, event: RawEvent) -> Result<Receipt, PublishError> {
         let submission = event.seal(&self.catalogue(), self.inner.services.payload_bytes_max)?;
-        let id = submission.envelope.id;
-        let stored = self.submit(vec![submission]).await?;
+        let (id, id_given) = (submission.envelope.id, submission.id_given);
+        let stored = self.submit([submission], id_given).await?;
         Ok(Receipt::new(self, id, stored.duplicates.contains(&id)))
     }
 
@@ -86,16 +86,20 @@ impl Bus {
         while rest.peek().is_some() {
             let chunk: Vec<Submission> = rest.by_ref().take(CHUNK).collect();
             let ids: Vec<_> = chunk.iter().map(|submission| submission.envelope.id).collect();
-            let stored = self.submit(chunk).await?;
+            let ids_given = chunk.iter().any(|submission| submission.id_given);
+            let stored = self.submit(chunk, ids_given).await?;
             receipts
                 .extend(ids.into_iter().map(|id| Receipt::new(self, id, stored.duplicates.contains(&id))));
         }
         Ok(receipts)
     }
 
-    async fn submit(&self, submissions: Vec<Submission>) -> Result<Stored, PublishError> {
+    async fn submit(
+        &self,
+        submissions: impl IntoIterator<Item = Submission, IntoIter: ExactSizeIterator>,
+        ids_given: bool,
+    ) -> Result<Stored, PublishError> {
         let services = &self.inner.services;
-        let ids_given = submissions.iter().any(|submission| submission.id_given);
         let events =
             route(services, submissions).await.map_err(|error| PublishError::Store(error.to_string()))?;
         let (reply, answer) = oneshot::channel();

@@ -42,7 +42,7 @@ impl Segment {
         front
     }
 
-    pub(super) fn event_type(&self) -> &Arc<str> {
+    pub(super) fn event_type(&self) -> &str {
         &self.events[self.from as usize].event_type
     }
 

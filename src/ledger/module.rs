@@ -146,9 +146,9 @@ impl ModuleLedger {
         self.breakers.get(event_type).is_none_or(Breaker::is_closed)
     }
 
-    pub(super) fn breaker(&mut self, event_type: &Arc<str>) -> &mut Breaker {
+    pub(super) fn breaker(&mut self, event_type: &str) -> &mut Breaker {
         let policy = &self.spec.breaker;
-        self.breakers.entry(Arc::clone(event_type)).or_insert_with(|| Breaker::new(policy.clone()))
+        self.breakers.entry(event_type.into()).or_insert_with(|| Breaker::new(policy.clone()))
     }
 
     /// Returns whether an earlier row of the key is in the store.

@@ -216,7 +216,7 @@ impl Ledger {
         if counts && module.breaker(run.event_type()).succeeded(now, u64::from(run.len())) == Change::Closed {
             module.due_in(now);
             module.probe_rests.remove(run.event_type());
-            tracing::info!(module = &*module.spec.name, event_type = &**run.event_type(), "breaker closed");
+            tracing::info!(module = &*module.spec.name, event_type = run.event_type(), "breaker closed");
         }
     }
 
@@ -278,11 +278,11 @@ impl Ledger {
 
     /// A breaker opened: deliveries of its type wait in the store. An ordered module
     /// has all of its deliveries claimed from there, so that keys keep their order across types.
-    fn opened(&mut self, now: Duration, id: ModuleId, event_type: &Arc<str>) {
+    fn opened(&mut self, now: Duration, id: ModuleId, event_type: &str) {
         let Some(module) = self.module(id) else { return };
         tracing::error!(
             module = &*module.spec.name,
-            event_type = &**event_type,
+            event_type,
             "breaker opened; deliveries wait in the store"
         );
         if module.is_ordered() {

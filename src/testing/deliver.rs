@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 
 use time::OffsetDateTime;
 use tokio::task::LocalSet;
@@ -25,7 +26,7 @@ pub struct Delivered {
     /// How the call ended.
     pub outcome: Result<(), Failed>,
     /// What it published, in order. Nothing of it is stored or delivered; empty if the call failed.
-    pub published: Vec<Envelope>,
+    pub published: Vec<Arc<Envelope>>,
 }
 
 /// Why a call counts as a failed attempt.
@@ -109,9 +110,15 @@ impl TestBus {
         M: Handle<E>,
         E: Event,
     {
-        let mut envelope = event.into().seal(self.services().payload_bytes_max)?.envelope;
-        envelope.created_at = OffsetDateTime::now_utc();
-        envelope.payload = Payload::from_json(envelope.payload.json());
+        let sealed = event.into().seal(self.services().payload_bytes_max)?.envelope;
+        let envelope = Envelope {
+            id: sealed.id,
+            event_type: sealed.event_type.clone(),
+            schema_version: sealed.schema_version,
+            created_at: OffsetDateTime::now_utc(),
+            metadata: sealed.metadata.clone(),
+            payload: Payload::from_json(sealed.payload.json()),
+        };
         let info = TypeInfo::of::<E>();
         let handlers = Subscriptions::<M>::collect();
         if handlers.iter().all(|handler| handler.info.event_type != info.event_type) {

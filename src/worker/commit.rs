@@ -27,12 +27,18 @@ pub(super) async fn commit(
 /// Finds where each event goes.
 pub(crate) async fn route(
     services: &Services,
-    submissions: Vec<Submission>,
+    submissions: impl IntoIterator<Item = Submission, IntoIter: ExactSizeIterator>,
 ) -> Result<Vec<Routed>, StoreError> {
+    let submissions = submissions.into_iter();
     let mut events = Vec::with_capacity(submissions.len());
     for submission in submissions {
-        let route = services.routes.get_or_store(&submission.envelope.event_type).await?;
-        events.push(Routed { envelope: submission.envelope.into(), route });
+        let event_type = &submission.envelope.event_type;
+        let route = match services.routes.get(event_type) {
+            Some(route) => route,
+            // Seldom: not worth its room in every publisher's future.
+            None => Box::pin(services.routes.store(event_type)).await?,
+        };
+        events.push(Routed { envelope: submission.envelope, route });
     }
     Ok(events)
 }
@@ -51,7 +57,7 @@ pub(crate) async fn commit_with_events(
             // In this transaction: on SQLite it holds the only connection that writes.
             None => services.store.route_within(&mut transaction, event_type).await?.into(),
         };
-        events.push(Routed { envelope: submission.envelope.into(), route });
+        events.push(Routed { envelope: submission.envelope, route });
     }
     let (reply, answer) = tokio::sync::oneshot::channel();
     services.inbox.push(Input::CommitEvents(CommitEvents { transaction, events, reply }));

@@ -129,7 +129,7 @@ impl World {
         let key = (keyed && self.chance(0.8)).then(|| format!("key-{}", self.rng.u32(0..self.keys)));
         let envelope = Envelope {
             id: Uuid::from_u128(u128::from(self.published)),
-            event_type: Arc::clone(&route.event_type),
+            event_type: route.event_type.to_string().into(),
             schema_version: 1,
             created_at: OffsetDateTime::UNIX_EPOCH,
             metadata: Metadata { ordering_key: key, ..Metadata::default() },

@@ -303,8 +303,8 @@ fn wants(request: &ClaimRequest, event: &StoredEvent) -> bool {
     let event_type = &event.envelope.event_type;
     let is_alone = event.adoptions >= ADOPTIONS_BEFORE_ALONE;
     is_alone == request.alone
-        && !request.except_types.contains(event_type)
-        && request.probe.as_ref().is_none_or(|probe| probe == event_type)
+        && !request.except_types.iter().any(|except| **except == **event_type)
+        && request.probe.as_ref().is_none_or(|probe| **probe == **event_type)
 }
 
 fn holds(order: KeyOrder, state: DeliveryState) -> bool {
