@@ -2,6 +2,8 @@
 //!
 //! One commit of new events is under way at a time, and a second one as soon as
 //! as many events wait as the first has: it is made ready while the store works.
+//! Where the store works on both at once, many events that wait are divided evenly:
+//! publishers that all wait for one commit would leave the store idle after it.
 //! One commit of settlements is under way beside them; on SQLite, which has one
 //! writer, settlements share a transaction with new events.
 
@@ -19,13 +21,15 @@ use crate::publication::PublishError;
 use crate::store::{Commit, CommitDone, CommitError, Duplicate, StoreError};
 
 /// The most events in one commit, unless one request alone has more.
-const EVENTS_MAX: usize = 4_096;
+const EVENTS_MAX: usize = 2_048;
 /// The most bytes of payload in one commit, unless one request alone has more.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long commits rest after the store failed.
 const REST: Duration = Duration::from_millis(250);
 /// Commits of new events that may be under way at once.
 const LANES: u32 = 2;
+/// Events that are divided between two commits, where the store works on two at once.
+const WORTH_TWO: usize = 512;
 
 /// What waits to be committed, and what is under way.
 pub(super) struct Commits {
@@ -102,13 +106,21 @@ impl Commits {
         }
     }
 
+    /// Returns how many of the events that wait go into the next commit at most.
+    fn events_max(&self) -> usize {
+        let is_worth_two = !self.one_writer && self.persisting == 0 && self.waiting_events >= WORTH_TWO;
+        let share = if is_worth_two { self.waiting_events / 2 } else { self.waiting_events };
+        share.min(EVENTS_MAX)
+    }
+
     /// Takes what fits in one commit, in order. An id twice waits for the next.
     fn take_requests(&mut self) -> Vec<(usize, PublishRequest)> {
         let (mut events, mut bytes, mut given) = (0, 0, HashSet::new());
-        let mut taken = Vec::with_capacity(self.waiting.len().min(EVENTS_MAX));
+        let events_max = self.events_max();
+        let mut taken = Vec::with_capacity(self.waiting.len().min(events_max));
         while let Some(request) = self.waiting.front() {
             let size: usize = request.events.iter().map(|event| event.envelope.payload.json().len()).sum();
-            let full = events + request.events.len() > EVENTS_MAX || bytes + size > BYTES_MAX;
+            let full = events + request.events.len() > events_max || bytes + size > BYTES_MAX;
             if full && !taken.is_empty() {
                 break;
             }
