@@ -62,17 +62,21 @@ macro_rules! release {
 }
 
 /// Finishes those that nobody owes any more: what had become rows was acknowledged meanwhile.
+/// The rows are looked at first: most events have one that is pending, and are not looked up again.
 /// The state is counted, not sought: a plan that is made while there are few rows must find them by their key,
 /// neither by joining all of them nor by walking the index of what is pending.
 macro_rules! finish_released {
     ($events:literal) => {
         concat!(
             "UPDATE system_events SET processed_at = {now}
-             WHERE id {in ",
+             WHERE id IN (SELECT r.id FROM {sqlite:(SELECT unhex(value) AS id FROM json_each(",
             $events,
-            "} AND owner IS NULL AND processed_at IS NULL
-               AND (SELECT COUNT(CASE WHEN d.state = 'pending' THEN 1 END) FROM event_deliveries d
-                    WHERE d.event_id = system_events.id) = 0
+            ")) AS r}{postgres:unnest(",
+            $events,
+            "::uuid[]) AS r(id)}
+                          WHERE (SELECT COUNT(CASE WHEN d.state = 'pending' THEN 1 END) FROM event_deliveries d
+                                 WHERE d.event_id = r.id) = 0)
+               AND owner IS NULL AND processed_at IS NULL
              RETURNING id"
         )
     };

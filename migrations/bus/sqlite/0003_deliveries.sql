@@ -1,17 +1,18 @@
 DROP VIEW deliveries;
 
 -- A foreign key looks the event up again for every row that is written with it. Rows are only made from events
--- that are there, and go with them.
+-- that are there, and go with them. What most rows have is checked by comparing: a list of states and a parse
+-- of each row's errors would be two fifths of what a row costs.
 CREATE TABLE new_deliveries (
     event_id     BLOB    NOT NULL,
     module       TEXT    NOT NULL,
-    state        TEXT    NOT NULL CHECK (state IN ('pending', 'acked', 'dead', 'cancelled')),
+    state        TEXT    NOT NULL CHECK (state = 'pending' OR state IN ('acked', 'dead', 'cancelled')),
     attempts     INTEGER NOT NULL DEFAULT 0,
     available_at INTEGER NOT NULL,
     owner        BLOB,
     seq          INTEGER NOT NULL,
     ordering_key TEXT,
-    errors       TEXT    NOT NULL DEFAULT '[]' CHECK (json_valid(errors)),
+    errors       TEXT    NOT NULL DEFAULT '[]' CHECK (errors = '[]' OR json_valid(errors)),
     created_at   INTEGER NOT NULL DEFAULT (CAST(unixepoch('subsec') * 1000000 AS INTEGER)),
     updated_at   INTEGER NOT NULL DEFAULT (CAST(unixepoch('subsec') * 1000000 AS INTEGER)),
     PRIMARY KEY (event_id, module)
