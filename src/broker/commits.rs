@@ -28,6 +28,8 @@ const BYTES_MAX: usize = 8 * 1024 * 1024;
 const REST: Duration = Duration::from_millis(250);
 /// Commits of new events that may be under way at once.
 const LANES: u32 = 2;
+/// Up to so many events are committed from the broker's own thread: to wake another takes longer than to encode them.
+const FEW: usize = 32;
 /// Events that are divided between two commits, where the store works on two at once.
 const WORTH_TWO: usize = 512;
 
@@ -194,7 +196,8 @@ impl Broker {
             requests.iter_mut().flat_map(|(_, request)| request.events.drain(..)).collect();
         let admission = (!events.is_empty()).then(|| self.ledger.admit(self.now(), events));
         let services = Arc::clone(&self.services);
-        drop(self.services.runtime.spawn(async move {
+        let is_small = admission.as_ref().is_some_and(|admission| admission.events.len() <= FEW);
+        let task = async move {
             let commit = Commit::new(services.node, admission.as_ref(), &settlement);
             let result = services.store.commit(commit).await;
             let (stored, requests) =
@@ -211,7 +214,12 @@ impl Broker {
             for (_, request) in stored {
                 answer(request);
             }
-        }));
+        };
+        if is_small {
+            drop(actix_rt::spawn(task));
+        } else {
+            drop(self.services.runtime.spawn(task));
+        }
     }
 
     pub(super) fn committed(&mut self, committed: Committed) {
