@@ -66,6 +66,9 @@ pub(super) static DUE: Statement = Statement::new(concat!(
 /// For each key of the window the first row is sought that holds it: one that somebody has, that waits for its time,
 /// that is not wanted now, or that is dead if dead ones hold; and the first that is due behind the window. Whether
 /// earlier rows of this window, or of those before, are taken is not known here: [`PassedOver`] knows.
+///
+/// `state IN ('pending', 'dead')` beside a narrower state is what a partial index says of itself: without
+/// these words it is not used.
 pub(super) static DUE_IN_ORDER: Statement = Statement::new(concat!(
     "WITH due AS MATERIALIZED (
          SELECT event_id, attempts, seq, available_at, ordering_key FROM event_deliveries

@@ -243,7 +243,7 @@ impl Store {
         &self,
         transaction: &mut Transaction,
         commit: &Commit<'_>,
-        encoded: Encoded,
+        encoded: Option<Encoded>,
     ) -> Result<CommitDone, StoreError> {
         let mut done = write_events_and_completed(transaction.inner()?, commit, encoded).await?;
         commit.spill.write(transaction, commit.events).await?;
@@ -283,12 +283,12 @@ impl Store {
 async fn write_events_and_completed(
     connection: &mut Connection,
     commit: &Commit<'_>,
-    encoded: Encoded,
+    encoded: Option<Encoded>,
 ) -> Result<CommitDone, StoreError> {
     let done = match encoded {
-        _ if commit.events.is_empty() => CommitDone::nothing(),
+        None => CommitDone::nothing(),
         #[cfg(feature = "sqlite")]
-        Encoded::Sqlite(values) => {
+        Some(Encoded::Sqlite(values)) => {
             let rows = if commit.events.len() <= FEW {
                 connection.fetch(&INSERT_FEW, values).await?
             } else {
@@ -298,7 +298,7 @@ async fn write_events_and_completed(
             CommitDone::read(&rows, commit.events.len())?
         }
         #[cfg(feature = "postgres")]
-        Encoded::Postgres(arguments) => {
+        Some(Encoded::Postgres(arguments)) => {
             let spills = !commit.spill.all.is_empty();
             let statement = if spills { &INSERT_EVENTS_AND_ROWS } else { &INSERT_EVENTS };
             CommitDone::read(&connection.fetch_native(statement, arguments).await?, commit.events.len())?

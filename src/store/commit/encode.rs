@@ -14,12 +14,16 @@ pub(super) enum Encoded {
 }
 
 impl Encoded {
-    pub(super) fn of(commit: &Commit<'_>, kind: DatabaseKind) -> Result<Self, StoreError> {
+    /// Returns `None` if the commit has no events.
+    pub(super) fn of(commit: &Commit<'_>, kind: DatabaseKind) -> Result<Option<Self>, StoreError> {
+        if commit.events.is_empty() {
+            return Ok(None);
+        }
         match kind {
             #[cfg(feature = "sqlite")]
-            DatabaseKind::Sqlite => Ok(Self::Sqlite(crate::args![json_rows(commit), commit.node])),
+            DatabaseKind::Sqlite => Ok(Some(Self::Sqlite(crate::args![json_rows(commit), commit.node]))),
             #[cfg(feature = "postgres")]
-            DatabaseKind::Postgres => Ok(Self::Postgres(columns(commit)?)),
+            DatabaseKind::Postgres => Ok(Some(Self::Postgres(columns(commit)?))),
             #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
             _ => Err(StoreError::Unsupported { kind: "this database", feature: "sqlite or postgres" }),
         }
