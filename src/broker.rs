@@ -2,7 +2,7 @@
 //!
 //! It owns the ledger and decides nothing itself: every input goes to the
 //! ledger, and what the ledger answers is carried out. Statements run in tasks
-//! of the bus's runtime and come back as inputs, so the broker never waits.
+//! and come back as inputs, so the broker never waits.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ use commits::Commits;
 use control::Phase;
 use watches::Watches;
 
-/// How often the broker looks at what only time can change.
+/// How often the broker looks at what only time can change, and at what has been too little to wake it.
 const TICK: Duration = Duration::from_millis(50);
 
 /// Everything that reaches the broker.
@@ -236,6 +236,15 @@ impl Broker {
 )]
 fn send(addr: &Addr<Worker>, assignment: Assignment) {
     addr.do_send(assignment);
+}
+
+impl Drop for Broker {
+    /// Whoever still asks is told that the bus has stopped: their questions go, and with them the way to answer.
+    fn drop(&mut self) {
+        // Transactions among them give their connections back, which takes the runtime.
+        let _entered = self.services.runtime.handle().enter();
+        drop(self.services.inbox.close());
+    }
 }
 
 impl Actor for Broker {

@@ -105,7 +105,17 @@ impl Context<'_> {
     /// Fails if the event breaks a limit of the bus.
     pub fn publish<E: Event>(&mut self, event: impl Into<Publication<E>>) -> Result<Uuid, PublishError> {
         const { assert_event_type::<E>() };
-        let submission = event.into().caused_by(self.envelope).seal(self.services.payload_bytes_max)?;
+        let cause = self.envelope;
+        let submission = event.into().seal_with(self.services.payload_bytes_max, |metadata| {
+            metadata.causation_id = Some(cause.id);
+            metadata.correlation_id.get_or_insert(cause.chain_id());
+            if metadata.created_by.is_none() {
+                metadata.created_by = cause.metadata.created_by;
+            }
+            if metadata.trace_context.is_none() {
+                metadata.trace_context.clone_from(&cause.metadata.trace_context);
+            }
+        })?;
         let id = submission.envelope.id;
         self.emitted.push(submission);
         Ok(id)

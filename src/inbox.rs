@@ -27,11 +27,13 @@ struct Queue<T> {
     patient: usize,
     /// How much of it makes the reader come.
     enough: usize,
+    /// The reader is gone: what is queued now is dropped, and with it the way to answer.
+    is_closed: bool,
 }
 
 impl<T> Inbox<T> {
     pub(crate) fn new() -> Self {
-        let queue = Queue { items: Vec::new(), is_woken: false, patient: 0, enough: 1 };
+        let queue = Queue { items: Vec::new(), is_woken: false, patient: 0, enough: 1, is_closed: false };
         Self { queue: Mutex::new(queue), reader: OnceLock::new() }
     }
 
@@ -43,14 +45,14 @@ impl<T> Inbox<T> {
     }
 
     pub(crate) fn push(&self, item: T) {
-        let mut queue = self.lock();
+        let Some(mut queue) = self.lock_open() else { return };
         queue.items.push(item);
         self.wake_once(queue, true);
     }
 
     /// Queues, in the same order as everything else, what may wait until there is enough of it.
     pub(crate) fn push_patiently(&self, item: T, amount: usize) {
-        let mut queue = self.lock();
+        let Some(mut queue) = self.lock_open() else { return };
         queue.items.push(item);
         queue.patient += amount;
         let is_enough = queue.patient >= queue.enough;
@@ -73,6 +75,17 @@ impl<T> Inbox<T> {
         std::mem::replace(&mut queue.items, spare)
     }
 
+    /// Says that nobody reads any more, and returns what nobody has read.
+    pub(crate) fn close(&self) -> Vec<T> {
+        let mut queue = self.lock();
+        queue.is_closed = true;
+        std::mem::take(&mut queue.items)
+    }
+
+    fn lock_open(&self) -> Option<MutexGuard<'_, Queue<T>>> {
+        Some(self.lock()).filter(|queue| !queue.is_closed)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Queue<T>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -85,10 +98,96 @@ impl<T> Inbox<T> {
         }
     }
 
-    /// One wake-up at most is under way, so the mailbox stays small although it is not asked for room.
+    /// One wake-up at most is under way for what the reader has not taken, so the mailbox stays small although
+    /// it is not asked for room.
     fn wake(&self) {
         if let Some(reader) = self.reader.get() {
             reader.do_send(Wake);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix::{Actor, Addr, Context, Handler, Message};
+
+    use super::{Inbox, Wake};
+
+    /// Counts how often it is woken.
+    struct Reader {
+        wakes: u32,
+    }
+
+    impl Actor for Reader {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Wake> for Reader {
+        type Result = ();
+
+        fn handle(&mut self, _: Wake, _: &mut Self::Context) {
+            self.wakes += 1;
+        }
+    }
+
+    #[derive(Message)]
+    #[rtype(result = "u32")]
+    struct Wakes;
+
+    impl Handler<Wakes> for Reader {
+        type Result = u32;
+
+        fn handle(&mut self, _: Wakes, _: &mut Self::Context) -> u32 {
+            std::mem::take(&mut self.wakes)
+        }
+    }
+
+    fn with_reader<F: Future<Output = ()>>(test: impl FnOnce(Inbox<u32>, Addr<Reader>) -> F) {
+        actix::System::new().block_on(async move {
+            let (inbox, reader) = (Inbox::new(), Reader { wakes: 0 }.start());
+            inbox.open(reader.clone().recipient());
+            assert_eq!(reader.send(Wakes).await, Ok(1));
+            test(inbox, reader).await;
+        });
+    }
+
+    #[test]
+    fn a_burst_wakes_once() {
+        with_reader(|inbox, reader| async move {
+            inbox.push(1);
+            inbox.push_patiently(2, 1);
+            inbox.push(3);
+            assert_eq!(reader.send(Wakes).await, Ok(1));
+            assert_eq!(inbox.take(Vec::new()), [1, 2, 3]);
+            inbox.push(4);
+            assert_eq!(reader.send(Wakes).await, Ok(1));
+        });
+    }
+
+    #[test]
+    fn what_can_wait_wakes_when_there_is_enough_of_it() {
+        with_reader(|inbox, reader| async move {
+            inbox.set_enough(3);
+            inbox.push_patiently(1, 2);
+            assert_eq!(reader.send(Wakes).await, Ok(0));
+            inbox.push_patiently(2, 1);
+            assert_eq!(reader.send(Wakes).await, Ok(1));
+            assert_eq!(inbox.take(Vec::new()), [1, 2]);
+            inbox.push_patiently(3, 2);
+            assert_eq!(reader.send(Wakes).await, Ok(0));
+            inbox.set_enough(2);
+            assert_eq!(reader.send(Wakes).await, Ok(1), "what waits has become enough");
+        });
+    }
+
+    #[test]
+    fn nothing_is_kept_for_a_reader_that_is_gone() {
+        with_reader(|inbox, _| async move {
+            inbox.push(1);
+            assert_eq!(inbox.close(), [1]);
+            inbox.push(2);
+            inbox.push_patiently(3, 1);
+            assert!(inbox.close().is_empty());
+        });
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::broker::{Input, PublishRequest};
+use crate::envelope::Metadata;
 use crate::event::Event;
 use crate::ledger::DeadLetter;
 use crate::publication::Publication;
@@ -72,8 +73,9 @@ pub(crate) fn publish_system_error(services: &Arc<Services>, dead: DeadLetter) {
             event_type: dead.envelope.event_type.to_string(),
         },
     })
-    .caused_by(&dead.envelope);
-    let submission = match publication.seal(services.payload_bytes_max) {
+    .correlation_id(dead.envelope.chain_id());
+    let causes = |metadata: &mut Metadata| metadata.causation_id = Some(dead.envelope.id);
+    let submission = match publication.seal_with(services.payload_bytes_max, causes) {
         Ok(submission) => submission,
         Err(error) => return tracing::error!(%error, "system.error could not be published"),
     };
@@ -84,12 +86,9 @@ pub(crate) fn publish_system_error(services: &Arc<Services>, dead: DeadLetter) {
     drop(shared.runtime.spawn(async move {
         let (reply, stored) = oneshot::channel();
         match route(&services, [submission]).await {
-            Ok(events) => services.publish(PublishRequest {
-                events,
-                ids_given: false,
-                duplicates: Vec::new(),
-                reply,
-            }),
+            Ok(events) => {
+                services.publish(PublishRequest { events, ids_given: false, duplicates: Vec::new(), reply });
+            }
             Err(error) => tracing::error!(%error, "system.error could not be published"),
         }
         // Without an answer the bus is stopping.

@@ -92,29 +92,25 @@ impl<E: Event> Publication<E> {
         self
     }
 
-    /// Names the event whose handler publishes this one, and takes over what belongs to its chain.
-    pub(crate) fn caused_by(mut self, cause: &Envelope) -> Self {
-        let metadata = &mut self.metadata;
-        metadata.causation_id = Some(cause.id);
-        metadata.correlation_id.get_or_insert(cause.chain_id());
-        if metadata.created_by.is_none() {
-            metadata.created_by = cause.metadata.created_by;
-        }
-        if metadata.trace_context.is_none() {
-            metadata.trace_context.clone_from(&cause.metadata.trace_context);
-        }
-        self
-    }
-
     /// Makes the envelope that will be stored.
     pub(crate) fn seal(self, bytes_max: usize) -> Result<Submission, PublishError> {
+        self.seal_with(bytes_max, |_| {})
+    }
+
+    /// As [`Publication::seal`]; `inherit` adds what comes from an event that is stored, and is not checked again.
+    pub(crate) fn seal_with(
+        self,
+        bytes_max: usize,
+        inherit: impl FnOnce(&mut Metadata),
+    ) -> Result<Submission, PublishError> {
         let json = to_json(&self.event).map_err(PublishError::Serialize)?;
         check_payload(&json, bytes_max)?;
         let mut metadata = self.metadata;
         if metadata.ordering_key.is_none() {
             metadata.ordering_key = self.event.ordering_key();
         }
-        let metadata = check_metadata(metadata)?;
+        let mut metadata = check_metadata(metadata)?;
+        inherit(&mut metadata);
         let payload = Payload::from_value(json, Arc::new(self.event));
         Ok(Submission::new(self.id, E::TYPE.into(), E::SCHEMA_VERSION, metadata, payload))
     }

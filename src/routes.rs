@@ -41,7 +41,7 @@ impl Routes {
     }
 
     /// Stores the route of a type that had none yet: one without targets, at its first use.
-    pub(crate) async fn store(&self, event_type: &str) -> Result<Arc<Route>, StoreError> {
+    pub(crate) async fn store_route(&self, event_type: &str) -> Result<Arc<Route>, StoreError> {
         let route = Arc::new(self.store.route_for(event_type).await?);
         self.by_type
             .write()

@@ -53,6 +53,11 @@ impl Runtime {
         self.tokio.spawn(future)
     }
 
+    /// Spawns a task on the actor's thread that this is called on: no other thread has to wake up for it.
+    pub(crate) fn spawn_here(future: impl Future<Output = ()> + 'static) {
+        drop(actix_rt::spawn(future));
+    }
+
     pub(crate) fn handle(&self) -> &Handle {
         &self.tokio
     }

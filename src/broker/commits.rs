@@ -7,7 +7,7 @@
 //! One commit of settlements is under way beside them; on SQLite, which has one
 //! writer, settlements share a transaction with new events.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,35 +18,19 @@ use super::{Broker, CommitEvents, Input, PublishRequest, Stored};
 use crate::delivery::{Routed, Settlement};
 use crate::ledger::Admission;
 use crate::publication::PublishError;
+use crate::runtime::Runtime;
 use crate::store::{Commit, CommitDone, CommitError, Duplicate, StoreError};
 
-/// The most events in one commit, unless one request alone has more.
-const EVENTS_MAX: usize = 2_048;
-/// The most bytes of payload in one commit, unless one request alone has more.
-const BYTES_MAX: usize = 8 * 1024 * 1024;
+mod queue;
+
+pub(super) use queue::Commits;
+
 /// How long commits rest after the store failed.
 const REST: Duration = Duration::from_millis(250);
-/// Commits of new events that may be under way at once.
-const LANES: u32 = 2;
-/// Up to so many events are committed from the broker's own thread: to wake another takes longer than to encode them.
-const FEW: usize = 32;
-/// Events that are divided between two commits, where the store works on two at once.
-const WORTH_TWO: usize = 512;
-
-/// What waits to be committed, and what is under way.
-pub(super) struct Commits {
-    one_writer: bool,
-    waiting: VecDeque<PublishRequest>,
-    waiting_events: usize,
-    settlement: Settlement,
-    /// Commits of new events under way, and how many events they have.
-    persisting: u32,
-    persisting_events: usize,
-    settling: bool,
-    /// Sequence numbers that the low-water mark must not pass while a settlement is under way.
-    guards: Vec<i64>,
-    rest_until: Duration,
-}
+/// Up to so many events and so many bytes are committed from the broker's own thread: to wake another takes
+/// longer than to encode them.
+const QUICK_EVENTS: usize = 32;
+const QUICK_BYTES: usize = 16 * 1024;
 
 /// A commit that came back.
 pub(crate) struct Committed {
@@ -62,93 +46,6 @@ pub(crate) struct EventsCommitted {
     admission: Admission,
     result: Result<CommitDone, StoreError>,
     reply: oneshot::Sender<Result<(), StoreError>>,
-}
-
-impl Commits {
-    pub(super) fn new(one_writer: bool) -> Self {
-        Self {
-            one_writer,
-            waiting: VecDeque::new(),
-            waiting_events: 0,
-            settlement: Settlement::default(),
-            persisting: 0,
-            persisting_events: 0,
-            settling: false,
-            guards: Vec::new(),
-            rest_until: Duration::ZERO,
-        }
-    }
-
-    /// Returns whether nothing waits and nothing is under way.
-    pub(super) fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.settlement.is_empty() && self.persisting == 0 && !self.settling
-    }
-
-    fn wait(&mut self, request: PublishRequest) {
-        self.waiting_events += request.events.len();
-        self.waiting.push_back(request);
-    }
-
-    /// Returns whether a commit of new events may start: a second one only if it is worth its own.
-    fn may_persist(&self) -> bool {
-        let settles = self.one_writer && !self.settlement.is_empty();
-        match self.persisting {
-            0 => settles || !self.waiting.is_empty(),
-            1..LANES => !self.waiting.is_empty() && self.waiting_events >= self.persisting_events,
-            _ => false,
-        }
-    }
-
-    /// Returns how many more events have to wait before another commit may start.
-    fn events_wanted(&self) -> usize {
-        match self.persisting {
-            0 => 1,
-            1..LANES => self.persisting_events.saturating_sub(self.waiting_events).max(1),
-            _ => usize::MAX,
-        }
-    }
-
-    /// Returns how many of the events that wait go into the next commit at most.
-    fn events_max(&self) -> usize {
-        let is_worth_two = !self.one_writer && self.persisting == 0 && self.waiting_events >= WORTH_TWO;
-        let share = if is_worth_two { self.waiting_events / 2 } else { self.waiting_events };
-        share.min(EVENTS_MAX)
-    }
-
-    /// Takes what fits in one commit, in order. An id twice waits for the next.
-    fn take_requests(&mut self) -> Vec<(usize, PublishRequest)> {
-        let (mut events, mut bytes, mut given) = (0, 0, HashSet::new());
-        let events_max = self.events_max();
-        let mut taken = Vec::with_capacity(self.waiting.len().min(events_max));
-        while let Some(request) = self.waiting.front() {
-            let size: usize = request.events.iter().map(|event| event.envelope.payload.json().len()).sum();
-            let full = events + request.events.len() > events_max || bytes + size > BYTES_MAX;
-            if full && !taken.is_empty() {
-                break;
-            }
-            let ids = request.events.iter().map(|event| event.envelope.id);
-            if request.ids_given && !ids.clone().all(|id| given.insert(id)) {
-                break;
-            }
-            events += request.events.len();
-            bytes += size;
-            taken.extend(self.waiting.pop_front().map(|request| (request.events.len(), request)));
-        }
-        self.waiting_events -= events;
-        taken
-    }
-
-    fn take_settlement(&mut self) -> Settlement {
-        let settlement = std::mem::take(&mut self.settlement);
-        self.guards.extend(settlement.oldest_seq);
-        settlement
-    }
-
-    fn release_guard(&mut self, guard: Option<i64>) {
-        if let Some(position) = guard.and_then(|guard| self.guards.iter().position(|held| *held == guard)) {
-            self.guards.swap_remove(position);
-        }
-    }
 }
 
 impl Broker {
@@ -176,11 +73,9 @@ impl Broker {
             return;
         }
         while self.commits.may_persist() {
-            let requests = self.commits.take_requests();
+            let requests = self.commits.begin();
             let settlement =
                 if self.commits.one_writer { self.commits.take_settlement() } else { Settlement::default() };
-            self.commits.persisting += 1;
-            self.commits.persisting_events += requests.iter().map(|(events, _)| events).sum::<usize>();
             self.commit(requests, settlement);
         }
         let settles = !self.commits.settlement.is_empty();
@@ -196,7 +91,7 @@ impl Broker {
             requests.iter_mut().flat_map(|(_, request)| request.events.drain(..)).collect();
         let admission = (!events.is_empty()).then(|| self.ledger.admit(self.now(), events));
         let services = Arc::clone(&self.services);
-        let is_small = admission.as_ref().is_some_and(|admission| admission.events.len() <= FEW);
+        let is_quick = is_quick(admission.as_ref(), &settlement);
         let task = async move {
             let commit = Commit::new(services.node, admission.as_ref(), &settlement);
             let result = services.store.commit(commit).await;
@@ -209,14 +104,16 @@ impl Broker {
                 settlement,
                 result,
             })));
-            // The connection goes on to the next commit before the publishers wake up.
-            tokio::task::yield_now().await;
+            if !is_quick {
+                // The connection goes on to the next commit before the publishers wake up.
+                tokio::task::yield_now().await;
+            }
             for (_, request) in stored {
                 answer(request);
             }
         };
-        if is_small {
-            drop(actix_rt::spawn(task));
+        if is_quick {
+            Runtime::spawn_here(task);
         } else {
             drop(self.services.runtime.spawn(task));
         }
@@ -225,9 +122,7 @@ impl Broker {
     pub(super) fn committed(&mut self, committed: Committed) {
         let Committed { requests, admission, settlement, result } = committed;
         if self.commits.one_writer || admission.is_some() {
-            self.commits.persisting -= 1;
-            self.commits.persisting_events -=
-                admission.as_ref().map_or(0, |admission| admission.events.len());
+            self.commits.persisted(admission.as_ref().map_or(&[], |admission| &admission.events));
         } else {
             self.commits.settling = false;
         }
@@ -365,6 +260,18 @@ impl Broker {
         };
         reply.send(answer).ok();
     }
+}
+
+/// Returns whether a commit takes next to no work to prepare.
+fn is_quick(admission: Option<&Admission>, settlement: &Settlement) -> bool {
+    let events = admission.map_or(&[][..], |admission| &admission.events);
+    let settled = settlement.completed.len() + settlement.released.len();
+    !events.is_empty()
+        && events.len() <= QUICK_EVENTS
+        && events.iter().map(|event| event.envelope.payload.json().len()).sum::<usize>() <= QUICK_BYTES
+        && settled <= QUICK_EVENTS
+        && settlement.rows.is_empty()
+        && settlement.changes.is_empty()
 }
 
 /// Writes the store's time into envelopes that nobody shares yet.

@@ -1,11 +1,16 @@
 //! Publishing: an event is durable when the call returns.
 
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use super::{Bus, Receipt};
 use crate::broker::{PublishRequest, Stored};
 use crate::event::{Event, assert_event_type};
 use crate::publication::{Publication, PublishError, RawEvent, Submission};
+use crate::store::StoreError;
 use crate::worker::commit::route;
 
 /// How many events of one [`Bus::publish_all`] become durable together.
@@ -81,17 +86,16 @@ impl Bus {
     }
 
     async fn submit_chunks(&self, submissions: Vec<Submission>) -> Result<Vec<Receipt>, PublishError> {
-        let mut receipts = Vec::with_capacity(submissions.len());
-        let mut rest = submissions.into_iter().peekable();
+        let ids: Vec<Uuid> = submissions.iter().map(|submission| submission.envelope.id).collect();
+        let mut rest = without_repeats(submissions)?.into_iter().peekable();
+        let mut known = HashSet::new();
         while rest.peek().is_some() {
             let chunk: Vec<Submission> = rest.by_ref().take(CHUNK).collect();
-            let ids: Vec<_> = chunk.iter().map(|submission| submission.envelope.id).collect();
             let ids_given = chunk.iter().any(|submission| submission.id_given);
-            let stored = self.submit(chunk, ids_given).await?;
-            receipts
-                .extend(ids.into_iter().map(|id| Receipt::new(self, id, stored.duplicates.contains(&id))));
+            known.extend(self.submit(chunk, ids_given).await?.duplicates);
         }
-        Ok(receipts)
+        // The second of two with one id finds the first one stored.
+        Ok(ids.into_iter().map(|id| Receipt::new(self, id, !known.insert(id))).collect())
     }
 
     async fn submit(
@@ -100,10 +104,39 @@ impl Bus {
         ids_given: bool,
     ) -> Result<Stored, PublishError> {
         let services = &self.inner.services;
-        let events =
-            route(services, submissions).await.map_err(|error| PublishError::Store(error.to_string()))?;
+        let events = route(services, submissions).await.map_err(|error| match error {
+            StoreError::Stopped => PublishError::ShuttingDown,
+            error => PublishError::Store(error.to_string()),
+        })?;
         let (reply, answer) = oneshot::channel();
         services.publish(PublishRequest { events, ids_given, duplicates: Vec::new(), reply });
         answer.await.unwrap_or(Err(PublishError::ShuttingDown))
     }
+}
+
+/// Leaves out events that repeat an earlier one of the list, id and content.
+fn without_repeats(submissions: Vec<Submission>) -> Result<Vec<Submission>, PublishError> {
+    if !submissions.iter().any(|submission| submission.id_given) {
+        return Ok(submissions);
+    }
+    let mut positions = HashMap::with_capacity(submissions.len());
+    let mut distinct: Vec<Submission> = Vec::with_capacity(submissions.len());
+    for submission in submissions {
+        let id = submission.envelope.id;
+        match positions.entry(id) {
+            Entry::Vacant(entry) => {
+                entry.insert(distinct.len());
+                distinct.push(submission);
+            }
+            Entry::Occupied(entry) => {
+                let (first, again) = (&distinct[*entry.get()].envelope, &submission.envelope);
+                let is_same =
+                    first.event_type == again.event_type && first.payload.json() == again.payload.json();
+                if !is_same {
+                    return Err(PublishError::Conflict(id));
+                }
+            }
+        }
+    }
+    Ok(distinct)
 }

@@ -147,8 +147,10 @@ impl ModuleLedger {
     }
 
     pub(super) fn breaker(&mut self, event_type: &str) -> &mut Breaker {
-        let policy = &self.spec.breaker;
-        self.breakers.entry(event_type.into()).or_insert_with(|| Breaker::new(policy.clone()))
+        if !self.breakers.contains_key(event_type) {
+            self.breakers.insert(event_type.into(), Breaker::new(self.spec.breaker.clone()));
+        }
+        self.breakers.get_mut(event_type).unwrap_or_else(|| unreachable!("inserted above"))
     }
 
     /// Returns whether an earlier row of the key is in the store.

@@ -27,9 +27,9 @@ impl Pool {
     pub(crate) async fn acquire(&self) -> Result<Connection, StoreError> {
         Ok(match self {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(pool) => Connection::Sqlite(pool.acquire().await?),
+            Self::Sqlite(pool) => Connection::Sqlite(pool.acquire().await.map_err(not_acquired)?),
             #[cfg(feature = "postgres")]
-            Self::Postgres(pool) => Connection::Postgres(pool.acquire().await?),
+            Self::Postgres(pool) => Connection::Postgres(pool.acquire().await.map_err(not_acquired)?),
         })
     }
 
@@ -41,6 +41,10 @@ impl Pool {
             Self::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+fn not_acquired(error: sqlx::Error) -> StoreError {
+    if matches!(error, sqlx::Error::PoolClosed) { StoreError::Stopped } else { error.into() }
 }
 
 impl Connection {

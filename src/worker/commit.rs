@@ -36,7 +36,7 @@ pub(crate) async fn route(
         let route = match services.routes.get(event_type) {
             Some(route) => route,
             // Seldom: not worth its room in every publisher's future.
-            None => Box::pin(services.routes.store(event_type)).await?,
+            None => Box::pin(services.routes.store_route(event_type)).await?,
         };
         events.push(Routed { envelope: submission.envelope, route });
     }

@@ -1,6 +1,8 @@
 //! Order: per ordering key, a module sees events in publish order.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use stentor::{Bus, KeyOrder, ModuleOptions, RetryPolicy};
@@ -10,6 +12,7 @@ use crate::world::{World, soon};
 
 crate::on_both_databases!(
     keys_keep_their_order_over_workers,
+    calls_that_overlap_keep_the_order_in_which_they_were_made,
     a_retry_holds_back_its_own_key_only,
     a_dead_delivery_holds_its_key_if_the_module_says_so,
     a_backlog_is_worked_off_in_order_per_key,
@@ -51,6 +54,25 @@ async fn keys_keep_their_order_over_workers(world: World) {
     bus.publish_all(over_keys(600, 7)).await.unwrap();
     let seen = take(&mut watcher, 600).await;
     assert_ordered(&seen, 7);
+    bus.shutdown(Duration::from_secs(5)).await.unwrap();
+}
+
+async fn calls_that_overlap_keep_the_order_in_which_they_were_made(world: World) {
+    let mut watcher = Watcher::new([]);
+    let bus = start(&world, &watcher, ordered()).await;
+    let mut calls: Vec<_> = over_keys(3_000, 3).map(|event| Some(Box::pin(bus.publish(event)))).collect();
+    poll_fn(|cx| {
+        for call in &mut calls {
+            let answer = call.as_mut().map(|call| call.as_mut().poll(cx));
+            if let Some(Poll::Ready(stored)) = answer {
+                stored.unwrap();
+                *call = None;
+            }
+        }
+        if calls.iter().any(Option::is_some) { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+    assert_ordered(&take(&mut watcher, 3_000).await, 3);
     bus.shutdown(Duration::from_secs(5)).await.unwrap();
 }
 

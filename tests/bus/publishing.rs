@@ -14,6 +14,8 @@ use crate::world::{World, soon};
 crate::on_both_databases!(
     a_published_event_is_handled_and_processed,
     the_same_id_is_stored_once_and_another_content_is_refused,
+    an_id_twice_in_one_call_is_stored_once,
+    who_publishes_after_the_end_is_told,
     many_events_are_handled_once_each,
     a_closure_comes_and_goes,
     an_event_without_subscribers_is_processed_at_once,
@@ -45,6 +47,36 @@ async fn the_same_id_is_stored_once_and_another_content_is_refused(world: World)
     bus.shutdown(Duration::from_secs(5)).await.unwrap();
     assert_eq!(watcher.next().await.number, 1);
     assert!(watcher.is_quiet());
+}
+
+async fn an_id_twice_in_one_call_is_stored_once(world: World) {
+    let mut watcher = Watcher::new([]);
+    let bus = world.builder().module(watcher.factory()).start().await.unwrap();
+    let id = Uuid::now_v7();
+    let twice = |other| [1, 2, other].map(|number| Publication::new(happened(number)));
+    let [first, between, again] = twice(1);
+    let receipts = soon(bus.publish_all([first.id(id), between, again.id(id)])).await.unwrap();
+    assert_eq!(receipts.iter().map(stentor::Receipt::is_duplicate).collect::<Vec<_>>(), [false, false, true]);
+    let [first, between, other] = twice(3);
+    let id = Uuid::now_v7();
+    let refused = soon(bus.publish_all([first.id(id), between, other.id(id)])).await.unwrap_err();
+    assert!(matches!(refused, PublishError::Conflict(conflict) if conflict == id), "{refused}");
+    soon(bus.publish(happened(4)).await.unwrap().processed()).await.unwrap();
+    bus.shutdown(Duration::from_secs(5)).await.unwrap();
+    let mut seen = [watcher.next().await.number, watcher.next().await.number, watcher.next().await.number];
+    seen.sort_unstable();
+    assert_eq!(seen, [1, 2, 4]);
+    assert!(watcher.is_quiet());
+}
+
+async fn who_publishes_after_the_end_is_told(world: World) {
+    let watcher = Watcher::new([]);
+    let bus = world.builder().module(watcher.factory()).start().await.unwrap();
+    let late = bus.clone();
+    bus.shutdown(Duration::from_secs(5)).await.unwrap();
+    let refused = soon(late.publish(happened(1))).await.unwrap_err();
+    assert!(matches!(refused, PublishError::ShuttingDown), "{refused}");
+    assert!(soon(late.modules()).await.is_err());
 }
 
 async fn many_events_are_handled_once_each(world: World) {
