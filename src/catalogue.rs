@@ -60,6 +60,8 @@ pub struct TypeInfo {
     pub event_type: &'static str,
     /// The version of the payload that this build writes.
     pub schema_version: u32,
+    /// Whether a module is meant to react.
+    pub expects_subscriber: bool,
     rust_type: &'static str,
     schema: Option<fn() -> Value>,
     decode: fn(&str, u32) -> Decoded,
@@ -71,6 +73,7 @@ impl TypeInfo {
         Self {
             event_type: E::TYPE,
             schema_version: E::SCHEMA_VERSION,
+            expects_subscriber: E::EXPECTS_SUBSCRIBER,
             rust_type: std::any::type_name::<E>(),
             schema: None,
             decode: decode::<E>,

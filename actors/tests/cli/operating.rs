@@ -11,6 +11,7 @@ use crate::world::{Database, on_both_databases};
 on_both_databases! {
     dead_letters_are_redriven_and_cancelled,
     a_replay_is_counted_and_confirmed,
+    doctor_says_how_much_waits_for_a_module_that_is_not_there,
     a_pause_shows_and_ends,
     a_module_that_is_not_there_is_not_found,
 }
@@ -90,6 +91,26 @@ async fn a_replay_is_counted_and_confirmed(database: Database) {
     );
     let absent = "01900000-0000-7000-8000-000000000001";
     cli.fails(&["replay", "--event", absent, "--module", "grumpy"], 3, &[absent]);
+}
+
+async fn doctor_says_how_much_waits_for_a_module_that_is_not_there(database: Database) {
+    let (cli, ids) = with_dead_letters(database, 1).await;
+    cli.succeeds(&["deliveries", "redrive", &ids[0], "grumpy"]);
+    let orphans = || {
+        let table = cli.run(&["doctor"]).out;
+        table.lines().find(|line| line.starts_with("orphaned subscriptions")).unwrap().to_owned()
+    };
+    let line = orphans();
+    for words in [
+        "warning",
+        "grumpy (deliveries waiting: 1): switched off or not in this build",
+        "`modules remove NAME`",
+        "cancels what waits for it",
+    ] {
+        assert!(line.contains(words), "{words:?} is not in {line:?}");
+    }
+    cli.succeeds(&["modules", "remove", "grumpy"]);
+    assert!(orphans().ends_with("none"));
 }
 
 async fn a_pause_shows_and_ends(database: Database) {
