@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::Deserializer;
 use serde_json::Value;
+use serde_path_to_error::Segment;
 
 use crate::envelope::{Decoded, Envelope};
 use crate::event::{Event, UpcastError, assert_event_type};
@@ -13,11 +15,13 @@ use crate::event::{Event, UpcastError, assert_event_type};
 #[non_exhaustive]
 pub enum DecodeError {
     /// The payload does not fit the type; the message names the field.
-    #[error("payload does not fit {event_type}: {source}")]
+    #[error("payload does not fit {event_type}: {}{source}", .field.as_ref().map_or_else(String::new, |field| format!("{field}: ")))]
     Shape {
         /// The event's type.
         event_type: &'static str,
-        /// What serde found, with the field or the position.
+        /// Where in the payload, such as `lines[2].amount`; `None` if it is the payload itself.
+        field: Option<String>,
+        /// What serde found, with the position.
         source: serde_json::Error,
     },
     /// The payload was written by a newer build.
@@ -60,6 +64,8 @@ pub struct TypeInfo {
     pub event_type: &'static str,
     /// The version of the payload that this build writes.
     pub schema_version: u32,
+    /// Whether a module is meant to react.
+    pub expects_subscriber: bool,
     rust_type: &'static str,
     schema: Option<fn() -> Value>,
     decode: fn(&str, u32) -> Decoded,
@@ -71,6 +77,7 @@ impl TypeInfo {
         Self {
             event_type: E::TYPE,
             schema_version: E::SCHEMA_VERSION,
+            expects_subscriber: E::EXPECTS_SUBSCRIBER,
             rust_type: std::any::type_name::<E>(),
             schema: None,
             decode: decode::<E>,
@@ -176,14 +183,18 @@ fn decode<E: Event>(json: &str, stored: u32) -> Decoded {
 
 /// Decodes a payload that was written in the version `stored`.
 pub(crate) fn typed<E: Event>(json: &str, stored: u32) -> Result<E, DecodeError> {
-    let shape = |source| DecodeError::Shape { event_type: E::TYPE, source };
     if stored == E::SCHEMA_VERSION {
-        return serde_json::from_str(json).map_err(shape);
+        return serde_json::from_str(json)
+            .map_err(|source| misfit::<E>(source, &mut serde_json::Deserializer::from_str(json)));
     }
     if stored > E::SCHEMA_VERSION {
         return Err(DecodeError::Newer { event_type: E::TYPE, stored, known: E::SCHEMA_VERSION });
     }
-    let mut payload: Value = serde_json::from_str(json).map_err(shape)?;
+    let mut payload: Value = serde_json::from_str(json).map_err(|source| DecodeError::Shape {
+        event_type: E::TYPE,
+        field: None,
+        source,
+    })?;
     for version in stored..E::SCHEMA_VERSION {
         payload = E::upcast(version, payload).map_err(|source| DecodeError::Upcast {
             event_type: E::TYPE,
@@ -191,5 +202,58 @@ pub(crate) fn typed<E: Event>(json: &str, stored: u32) -> Result<E, DecodeError>
             source,
         })?;
     }
-    serde_json::from_value(payload).map_err(shape)
+    E::deserialize(&payload).map_err(|source| misfit::<E>(source, &payload))
+}
+
+/// Names the field that does not fit, by decoding once more: so only a failure pays for the name.
+fn misfit<'de, E: Event>(source: serde_json::Error, payload: impl Deserializer<'de>) -> DecodeError {
+    let failed = serde_path_to_error::deserialize::<_, E>(payload).err();
+    let path = failed.as_ref().map(serde_path_to_error::Error::path);
+    let known = path.filter(|path| path.iter().any(|segment| !matches!(segment, Segment::Unknown)));
+    let field = known.map(ToString::to_string);
+    DecodeError::Shape { event_type: E::TYPE, field, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+    use serde_json::Value;
+
+    use super::typed;
+    use crate::event::{Event, UpcastError};
+
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Line {
+        amount: i64,
+    }
+
+    #[derive(Debug, Serialize, Deserialize)]
+    struct OrderPlaced {
+        lines: Vec<Line>,
+    }
+
+    impl Event for OrderPlaced {
+        const TYPE: &'static str = "order.placed";
+        const SCHEMA_VERSION: u32 = 2;
+
+        fn upcast(_: u32, payload: Value) -> Result<Value, UpcastError> {
+            Ok(payload)
+        }
+    }
+
+    #[test]
+    fn a_field_that_does_not_fit_is_named_in_whatever_version() {
+        for stored in [1, 2] {
+            let error =
+                typed::<OrderPlaced>(r#"{"lines":[{"amount":1},{"amount":1.5}]}"#, stored).unwrap_err();
+            let expected = "payload does not fit order.placed: lines[1].amount: invalid type: floating point `1.5`, expected i64";
+            assert!(error.to_string().starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_payload_that_is_no_object_names_no_field() {
+        let error = typed::<OrderPlaced>("7", 2).unwrap_err();
+        assert!(error.to_string().starts_with("payload does not fit order.placed: invalid type"), "{error}");
+    }
 }

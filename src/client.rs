@@ -35,6 +35,23 @@ pub struct Submitted {
     pub duplicate: bool,
 }
 
+/// Events could not be replayed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// The module has no handler for one of them; none was replayed.
+    #[error("module {module:?} does not subscribe to {event_type}, so it cannot get it again")]
+    NotSubscribed {
+        /// The module.
+        module: String,
+        /// The event's type.
+        event_type: String,
+    },
+    /// The store failed; thousands that were replayed before stay so.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 impl Client {
     /// Opens the database. Call it within a tokio runtime that outlives the client.
     ///
@@ -255,9 +272,12 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Fails if the store fails; thousands that were replayed before stay so.
-    pub async fn replay(&self, events: &[Uuid], module: &str, reason: &str) -> Result<u64, StoreError> {
-        self.store.replay(events, module, reason).await
+    /// Fails if the module does not subscribe to the type of one of them, or if the store fails.
+    pub async fn replay(&self, events: &[Uuid], module: &str, reason: &str) -> Result<u64, ReplayError> {
+        if let Some(event_type) = self.store.unsubscribed(events, module).await? {
+            return Err(ReplayError::NotSubscribed { module: module.to_owned(), event_type });
+        }
+        Ok(self.store.replay(events, module, reason).await?)
     }
 
     /// Returns all modules that subscribed and were not removed, by name.

@@ -68,6 +68,12 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The version of the payload's shape that this build writes. Default 1.
     const SCHEMA_VERSION: u32 = 1;
 
+    /// Whether a module is meant to react. Default true.
+    ///
+    /// With false, the event is for the audit trail alone, and `doctor` does not warn that nobody
+    /// subscribes to it. Nothing else depends on it: whoever wants the event may subscribe.
+    const EXPECTS_SUBSCRIBER: bool = true;
+
     /// Returns the ordering key, if events of this type have one.
     ///
     /// Modules that are ordered by key see the events of one key in publish

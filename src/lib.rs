@@ -130,7 +130,7 @@ mod worker;
 pub use breaker::{BreakerPolicy, BreakerState};
 pub use bus::{Bus, BusBuilder, Receipt, Subscription};
 pub use catalogue::Catalogue;
-pub use client::{Client, Submitted};
+pub use client::{Client, ReplayError, Submitted};
 pub use context::Context;
 pub use delivery::KeyOrder;
 pub use envelope::{Envelope, Metadata, Payload};

@@ -10,7 +10,8 @@ use time::OffsetDateTime;
 use super::output::Table;
 use super::session::Create;
 use super::{CliError, Session};
-use crate::audit::Health;
+use crate::audit::{Health, ModuleRecord};
+use crate::catalogue::{Catalogue, TypeInfo};
 use crate::client::Client;
 
 /// How long something may stand still before it is worth a word.
@@ -58,7 +59,8 @@ pub(super) async fn run(session: &Session) -> Result<(), CliError> {
     client.close().await;
     let report = json!({ "checks": checks });
     session.output().one(&report, |out| {
-        let table = checks.iter().fold(Table::new(["check", "state", "detail"]), |table, check| {
+        let table = Table::new(["check", "state", "detail"]).with_whole_last_column();
+        let table = checks.iter().fold(table, |table, check| {
             let state = format!("{:?}", check.state).to_lowercase();
             table.row([check.name.to_owned(), state, check.detail.clone()])
         });
@@ -132,24 +134,35 @@ fn of_work(health: &Health) -> [Check; 4] {
 async fn of_build(session: &Session, client: &Client) -> Result<[Check; 2], CliError> {
     let builder = session.bus()?;
     let own: BTreeSet<&str> = builder.module_names().collect();
-    let modules = client.modules().await?;
-    let strangers: Vec<&str> =
-        modules.iter().map(|module| module.name.as_str()).filter(|name| !own.contains(name)).collect();
-    let orphans = if strangers.is_empty() {
-        Check::new("orphaned subscriptions", State::Ok, "none")
-    } else {
-        let names = strangers.join(", ");
-        let detail = format!("{names}: not in this build; `modules remove` if they run nowhere any more");
-        Check::new("orphaned subscriptions", State::Warning, detail)
-    };
     let heard: BTreeSet<&str> = builder.subscriptions().map(|(_, event_type)| event_type).collect();
-    let catalogue = session.catalogue()?;
-    let unheard: Vec<&str> =
-        catalogue.iter().map(|info| info.event_type).filter(|name| !heard.contains(name)).collect();
-    let unheard = if unheard.is_empty() {
-        Check::new("events without a subscriber", State::Ok, "none")
-    } else {
-        Check::new("events without a subscriber", State::Warning, unheard.join(", "))
-    };
-    Ok([orphans, unheard])
+    let orphans = orphans(&client.modules().await?, &own);
+    Ok([orphans, unheard(&session.catalogue()?, &heard)])
+}
+
+fn orphans(modules: &[ModuleRecord], own: &BTreeSet<&str>) -> Check {
+    const NAME: &str = "orphaned subscriptions";
+    let strangers = modules.iter().filter(|module| !own.contains(module.name.as_str()));
+    let strangers: Vec<String> =
+        strangers.map(|module| format!("{} (deliveries waiting: {})", module.name, module.pending)).collect();
+    if strangers.is_empty() {
+        return Check::new(NAME, State::Ok, "none");
+    }
+    let detail = format!(
+        "{}: switched off or not in this build; \
+         `modules remove NAME` forgets one that runs nowhere any more, and cancels what waits for it",
+        strangers.join(", ")
+    );
+    Check::new(NAME, State::Warning, detail)
+}
+
+fn unheard(catalogue: &Catalogue, heard: &BTreeSet<&str>) -> Check {
+    const NAME: &str = "events without a subscriber";
+    let unheard = catalogue.iter().filter(|info| !heard.contains(info.event_type));
+    let (missing, kept): (Vec<&TypeInfo>, Vec<&TypeInfo>) = unheard.partition(|info| info.expects_subscriber);
+    let names = |types: &[&TypeInfo]| types.iter().map(|info| info.event_type).collect::<Vec<_>>().join(", ");
+    match (missing.is_empty(), kept.is_empty()) {
+        (false, _) => Check::new(NAME, State::Warning, names(&missing)),
+        (true, false) => Check::new(NAME, State::Ok, format!("none but what expects none: {}", names(&kept))),
+        (true, true) => Check::new(NAME, State::Ok, "none"),
+    }
 }

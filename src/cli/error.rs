@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::bus::StartError;
+use crate::client::ReplayError;
 use crate::publication::PublishError;
 use crate::store::StoreError;
 
@@ -85,6 +86,18 @@ impl From<StartError> for CliError {
             StartError::Store(error) => error.into(),
             StartError::Setting { .. } => Self::Usage(format!("{error}; change it in the section [bus]")),
             other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
+impl From<ReplayError> for CliError {
+    fn from(error: ReplayError) -> Self {
+        let text = error.to_string();
+        match error {
+            ReplayError::NotSubscribed { module, .. } => {
+                Self::Usage(format!("{text}; `modules show {module}` lists what it subscribes to"))
+            }
+            ReplayError::Store(error) => error.into(),
         }
     }
 }

@@ -119,6 +119,14 @@ fn write_json<T: Serialize>(out: &mut dyn Write, item: &T) -> io::Result<()> {
 #[derive(Debug)]
 pub struct Table {
     rows: comfy_table::Table,
+    last: LastColumn,
+}
+
+/// What becomes of a long cell in the last column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LastColumn {
+    Cut,
+    Whole,
 }
 
 impl Table {
@@ -130,13 +138,21 @@ impl Table {
         rows.column_iter_mut().for_each(|column| {
             column.set_padding((0, 2));
         });
-        Self { rows }
+        Self { rows, last: LastColumn::Cut }
+    }
+
+    /// Never cuts the last column: for what people must read to the end.
+    pub(super) fn with_whole_last_column(self) -> Self {
+        Self { last: LastColumn::Whole, ..self }
     }
 
     /// Adds a row. Line breaks and control characters become blanks, and long cells are cut.
     #[must_use]
     pub fn row<const N: usize>(mut self, cells: [String; N]) -> Self {
-        self.rows.add_row(cells.map(|cell| cut(&one_line(&cell))));
+        let mut cells = cells.map(|cell| one_line(&cell));
+        let whole = usize::from(self.last == LastColumn::Whole);
+        cells.iter_mut().rev().skip(whole).for_each(|cell| *cell = cut(cell));
+        self.rows.add_row(cells);
         self
     }
 }
@@ -164,5 +180,13 @@ mod tests {
         let text = table.to_string();
         assert_eq!(text.lines().count(), 2);
         assert!(!text.contains('\u{1b}') && text.ends_with('…'));
+    }
+
+    #[test]
+    fn a_last_column_that_is_kept_whole_is_not_cut_and_the_others_are() {
+        let long = "é".repeat(200);
+        let table = Table::new(["a", "b"]).with_whole_last_column().row([long.clone(), long.clone()]);
+        let text = table.to_string();
+        assert!(text.ends_with(&long) && text.contains('…'), "{text}");
     }
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::events::event_type;
 use super::{CliError, Session, modules, when};
 use crate::audit::EventFilter;
-use crate::client::Client;
+use crate::client::{Client, ReplayError};
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("which").required(true).args(["event", "event_type"]))]
@@ -41,9 +41,13 @@ pub(super) struct ReplayArgs {
 
 pub(super) async fn run(session: &Session, args: ReplayArgs) -> Result<(), CliError> {
     let client = session.client().await?;
-    modules::find(&client, &args.module).await?;
-    if let Some(id) = args.event {
-        require_processed(&client, id).await?;
+    let module = modules::find(&client, &args.module).await?;
+    let event_type = match args.event {
+        Some(id) => Some(type_of_processed(&client, id).await?),
+        None => args.event_type.clone(),
+    };
+    if let Some(event_type) = event_type.filter(|wanted| !module.subscriptions.contains(wanted)) {
+        return Err(ReplayError::NotSubscribed { module: module.name, event_type }.into());
     }
     let filter = EventFilter {
         event_type: args.event_type.clone(),
@@ -70,12 +74,10 @@ pub(super) async fn run(session: &Session, args: ReplayArgs) -> Result<(), CliEr
     Ok(())
 }
 
-async fn require_processed(client: &Client, id: Uuid) -> Result<(), CliError> {
-    if client.is_processed(id).await? {
-        return Ok(());
-    }
+async fn type_of_processed(client: &Client, id: Uuid) -> Result<String, CliError> {
     match client.event(id).await? {
         None => Err(CliError::NotFound(format!("no event {id}; `events list` shows the newest"))),
+        Some(detail) if detail.event.processed_at.is_some() => Ok(detail.event.event_type),
         Some(_) => Err(CliError::Failed(format!(
             "event {id} is not processed yet, so it cannot be replayed; wait for it"
         ))),

@@ -30,6 +30,12 @@ pub(super) static REPLAYABLE: Statement = Statement::new(
      ORDER BY e.seq",
 );
 
+pub(super) static UNSUBSCRIBED: Statement = Statement::new(
+    "SELECT DISTINCT e.type FROM system_events e
+     WHERE e.id {in $1}
+       AND NOT EXISTS (SELECT 1 FROM subscriptions s WHERE s.module = $2 AND s.event_type = e.type)",
+);
+
 /// The events are locked, so that retention does not delete them under their new rows.
 pub(super) static REPLAY: Statement = Statement::new(
     "INSERT INTO event_deliveries (event_id, module, state, available_at, seq, ordering_key, errors)
@@ -99,6 +105,22 @@ impl Store {
         let values = crate::args![event, filter.event_type.clone(), filter.since, filter.until];
         let rows = self.read().await?.fetch(&REPLAYABLE, values).await?;
         rows.iter().map(|row| row.get("id")).collect()
+    }
+
+    /// Returns a type among events that a module does not subscribe to.
+    pub(crate) async fn unsubscribed(
+        &self,
+        events: &[Uuid],
+        module: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let mut connection = self.read().await?;
+        for batch in events.chunks(REPLAY_BATCH) {
+            let rows = connection.fetch(&UNSUBSCRIBED, crate::args![batch.to_vec(), module]).await?;
+            if let Some(row) = rows.first() {
+                return row.get("type").map(Some);
+            }
+        }
+        Ok(None)
     }
 
     /// Delivers processed events again to one module; the reason is kept with each delivery.

@@ -49,7 +49,7 @@ struct EvaluateArgs {
 ///
 /// # Errors
 ///
-/// Fails if the file cannot be read or has a bad line, or if standard output fails.
+/// Fails if the file cannot be read, has a bad line or no message, or if standard output fails.
 pub async fn run(matches: ArgMatches, session: Session) -> Result<(), CliError> {
     let command = Commands::from_arg_matches(&matches).map_err(|error| CliError::Usage(error.to_string()))?;
     let Commands::Evaluate(args) = command;
@@ -115,7 +115,13 @@ fn read(name: &str, lines: &str) -> Result<Vec<Labelled>, CliError> {
             None => Ok(labelled),
         }
     };
-    lines.map(read).collect()
+    let messages: Vec<Labelled> = lines.map(read).collect::<Result<_, _>>()?;
+    if messages.is_empty() {
+        return Err(CliError::Usage(format!(
+            "{name}: there is no message in it, so there is nothing to measure"
+        )));
+    }
+    Ok(messages)
 }
 
 impl Labelled {
@@ -268,6 +274,15 @@ mod tests {
         assert_eq!((row("training").precision, row("training").recall), (Some(0.0), Some(0.0)));
         assert_eq!((row("recruiting").precision, row("recruiting").recall), (None, None));
         assert!(judged.iter().all(Judged::is_wrong));
+    }
+
+    #[test]
+    fn a_file_without_a_message_is_refused() {
+        for nothing in ["", "\n  \n"] {
+            let error = read("a file", nothing).unwrap_err();
+            assert!(error.to_string().starts_with("a file: there is no message"), "{error}");
+            assert_eq!(error.exit_code(), 2);
+        }
     }
 
     #[test]

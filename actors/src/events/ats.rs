@@ -19,6 +19,8 @@ pub struct CandidateCreated {
 
 impl Event for CandidateCreated {
     const TYPE: &'static str = "candidate.created";
+    /// For the audit trail: the module that publishes it has done all there is to do.
+    const EXPECTS_SUBSCRIBER: bool = false;
 }
 
 impl Example for CandidateCreated {

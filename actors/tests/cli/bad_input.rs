@@ -18,7 +18,7 @@ async fn events_that_break_a_rule_are_refused_and_not_stored(database: Database)
         ("graduation", "{}", ["module.action_past_tense", "course.graduated"]),
         ("Course.graduated", "{}", ["module.action_past_tense", "Course.graduated"]),
         ("topic.completed", "{}", ["topic.completed", "userId"]),
-        ("topic.completed", "{\"userId\":7}", ["topic.completed", "UUID"]),
+        ("topic.completed", "{\"userId\":7}", ["does not fit topic.completed: userId: ", "UUID"]),
         ("topic.completed", "{userId}", ["not JSON", "column"]),
         ("topic.completed", "", ["not JSON", "payload"]),
         ("topic.completed", "@large.json", ["262144", "bytes"]),

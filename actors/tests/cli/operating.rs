@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stentor::{Bus, Context, Handle, HandlerError, Module, Receipt, Subscriptions};
+use stentor::{Bus, Context, Handle, HandlerError, Module, Receipt, ReplayError, Subscriptions};
 use stentor_actors::events::{Example, TimesheetSubmitted};
 
 use crate::binary::Cli;
@@ -11,6 +11,8 @@ use crate::world::{Database, on_both_databases};
 on_both_databases! {
     dead_letters_are_redriven_and_cancelled,
     a_replay_is_counted_and_confirmed,
+    a_replay_to_a_module_that_does_not_subscribe_is_refused,
+    doctor_says_how_much_waits_for_a_module_that_is_not_there,
     a_pause_shows_and_ends,
     a_module_that_is_not_there_is_not_found,
 }
@@ -30,6 +32,15 @@ impl Handle<TimesheetSubmitted> for Grumpy {
     async fn handle(&mut self, _: &TimesheetSubmitted, _: &mut Context<'_>) -> Result<(), HandlerError> {
         Err(HandlerError::fatal("not on a\nMonday"))
     }
+}
+
+/// A module that subscribes to nothing.
+struct Deaf;
+
+impl Module for Deaf {
+    const NAME: &'static str = "deaf";
+
+    fn subscriptions(_: &mut Subscriptions<Self>) {}
 }
 
 /// Leaves dead letters of the module `grumpy` in the database, and returns their events.
@@ -90,6 +101,45 @@ async fn a_replay_is_counted_and_confirmed(database: Database) {
     );
     let absent = "01900000-0000-7000-8000-000000000001";
     cli.fails(&["replay", "--event", absent, "--module", "grumpy"], 3, &[absent]);
+}
+
+async fn a_replay_to_a_module_that_does_not_subscribe_is_refused(database: Database) {
+    let (cli, ids) = with_dead_letters(database, 1).await;
+    let bus = Bus::builder().database(&cli.database.url).module(|| Deaf).start().await.unwrap();
+    let event = ids[0].parse().unwrap();
+    let refused = bus.client().replay(&[event], "deaf", "a test").await;
+    assert!(matches!(refused, Err(ReplayError::NotSubscribed { .. })), "{refused:?}");
+    bus.shutdown(Duration::from_secs(10)).await.unwrap();
+    let words = ["deaf", "does not subscribe to timesheet.submitted"];
+    let one = ["replay", "--event", &ids[0], "--module", "deaf"];
+    let all = ["replay", "--type", "timesheet.submitted", "--module", "deaf"];
+    for args in [&one[..], &all] {
+        for flag in ["--yes", "--dry-run"] {
+            cli.fails(&[args, &[flag]].concat(), 2, &words);
+        }
+    }
+    let deaf = cli.json(&["deliveries", "list", "--module", "deaf"]);
+    assert_eq!(deaf, serde_json::json!([]));
+}
+
+async fn doctor_says_how_much_waits_for_a_module_that_is_not_there(database: Database) {
+    let (cli, ids) = with_dead_letters(database, 1).await;
+    cli.succeeds(&["deliveries", "redrive", &ids[0], "grumpy"]);
+    let orphans = || {
+        let table = cli.run(&["doctor"]).out;
+        table.lines().find(|line| line.starts_with("orphaned subscriptions")).unwrap().to_owned()
+    };
+    let line = orphans();
+    for words in [
+        "warning",
+        "grumpy (deliveries waiting: 1): switched off or not in this build",
+        "`modules remove NAME`",
+        "cancels what waits for it",
+    ] {
+        assert!(line.contains(words), "{words:?} is not in {line:?}");
+    }
+    cli.succeeds(&["modules", "remove", "grumpy"]);
+    assert!(orphans().ends_with("none"));
 }
 
 async fn a_pause_shows_and_ends(database: Database) {

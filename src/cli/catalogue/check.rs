@@ -59,7 +59,8 @@ pub(super) fn run(session: &Session, args: &CheckArgs) -> Result<(), CliError> {
                 old.types.len()
             );
         }
-        let table = report.breaks.iter().fold(Table::new(["type", "where", "problem"]), |table, finding| {
+        let table = Table::new(["type", "where", "problem"]).with_whole_last_column();
+        let table = report.breaks.iter().fold(table, |table, finding| {
             table.row([finding.event_type.clone(), finding.path.clone(), finding.problem.clone()])
         });
         writeln!(out, "{table}")

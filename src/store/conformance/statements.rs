@@ -61,6 +61,7 @@ const STATEMENTS: &[&Statement] = &[
     &operate::REDRIVE,
     &operate::CANCEL,
     &operate::REPLAYABLE,
+    &operate::UNSUBSCRIBED,
     &operate::REPLAY,
     &outbox::INSERT,
     &outbox::UNROUTED,
