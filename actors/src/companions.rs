@@ -22,6 +22,7 @@ mod cabinet;
 mod facts;
 mod fonts;
 mod resume;
+mod spaces;
 mod typesetter;
 
 /// The section `[companions]`.

@@ -3,28 +3,32 @@
 //!
 //! [`run`] makes a school, publishes what its students completed, waits until
 //! nothing is left to do, and then looks into the tables for every row that must
-//! be there.
+//! be there. [`run_on`] does so on a database of the user's own, once nothing waits
+//! in it.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use stentor::bus::{ShutdownError, StartError};
-use stentor::{Bus, Publication, PublishError, StoreError};
+use stentor::audit::EventRecord;
+use stentor::bus::{ModuleError, ShutdownError, StartError};
+use stentor::{Bus, BusBuilder, Client, Publication, PublishError, StoreError};
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use crate::Settings;
 use crate::chain;
 use crate::events::CourseGraduated;
 use crate::school::School;
-use crate::{MODULES, Settings};
 
 mod careers;
 mod checks;
+mod precautions;
 mod render;
 mod story;
 
+use careers::Careers;
 pub use checks::Check;
 pub use render::render;
 pub use story::{Deed, Moment, Story, TrailEntry};
@@ -40,15 +44,14 @@ const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
 pub struct DemoOptions {
     /// How many students graduate. Default 25; 1 to [`GRADUATES_MAX`].
     pub graduates: u32,
-    /// The database, `sqlite://PATH` or `postgres://…`. Default: an SQLite file that is removed at the end.
-    pub database: Option<String>,
-    /// The folder to keep the SQLite file in, as `stentor.db`, where no database is given. Made if it is missing.
+    /// The folder to keep the SQLite file in, as `stentor.db`. Made if it is missing. Default: none, the file is
+    /// removed at the end.
     pub keep: Option<PathBuf>,
 }
 
 impl Default for DemoOptions {
     fn default() -> Self {
-        Self { graduates: 25, database: None, keep: None }
+        Self { graduates: 25, keep: None }
     }
 }
 
@@ -91,6 +94,17 @@ pub enum DemoError {
         /// What the system says.
         source: io::Error,
     },
+    /// Something waits in the database that the demo would do too.
+    #[error(
+        "{0} wait in this database, and the demo would do that work; let `serve` finish it, or give the demo another database"
+    )]
+    WorkWaits(String),
+    /// A module that the database knows is paused, or does not run with these settings.
+    #[error(
+        "module {0:?} gets events in this database, but is paused or switched off, so the demo's would wait for it; \
+         see `modules resume` and `modules remove`, or give the demo another database"
+    )]
+    WouldWait(String),
     /// The bus did not start.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -100,6 +114,9 @@ pub enum DemoError {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The bus could not say what it runs.
+    #[error(transparent)]
+    Modules(#[from] ModuleError),
     /// The bus did not stop cleanly.
     #[error(transparent)]
     Shutdown(#[from] ShutdownError),
@@ -110,19 +127,40 @@ pub enum DemoError {
     TimedOut(Duration),
 }
 
-/// Runs the demo.
+/// Runs the demo on an SQLite file of its own, with the default settings.
 ///
 /// # Errors
 ///
-/// Fails if the database cannot be used or the work does not end; rows that are
+/// Fails if the file cannot be used or the work does not end; rows that are
 /// missing in the end are no error but a failed check.
 pub async fn run(options: &DemoOptions) -> Result<DemoReport, DemoError> {
-    if !(1..=GRADUATES_MAX).contains(&options.graduates) {
-        return Err(DemoError::Graduates(options.graduates));
-    }
-    let place = Place::prepare(options)?;
-    let bus = crate::modules_with(Bus::builder().database(&place.url), &place.settings).start().await?;
-    let report = graduate(&bus, options.graduates).await;
+    check_graduates(options.graduates)?;
+    let place = Place::prepare(options.keep.as_deref())?;
+    let bus = crate::modules_with(Bus::builder().database(&place.url), &place.settings);
+    graduate_on(bus, options.graduates).await
+}
+
+/// Runs the demo with the modules and settings of `bus`, whose database is the one at `url`.
+///
+/// The demo's rows and files stay there.
+///
+/// # Errors
+///
+/// Fails like [`run`], and before anything happens if deliveries wait in the database
+/// or would wait there, as the demo is a node like any other.
+pub async fn run_on(bus: BusBuilder, url: &str, graduates: u32) -> Result<DemoReport, DemoError> {
+    check_graduates(graduates)?;
+    precautions::refuse_if_work_waits(url, &bus).await?;
+    graduate_on(bus, graduates).await
+}
+
+fn check_graduates(graduates: u32) -> Result<(), DemoError> {
+    if (1..=GRADUATES_MAX).contains(&graduates) { Ok(()) } else { Err(DemoError::Graduates(graduates)) }
+}
+
+async fn graduate_on(bus: BusBuilder, graduates: u32) -> Result<DemoReport, DemoError> {
+    let bus = bus.start().await?;
+    let report = graduate(&bus, graduates).await;
     let stopped = bus.shutdown(SHUTDOWN_DEADLINE).await;
     let report = report?;
     stopped?;
@@ -137,15 +175,15 @@ struct Place {
 }
 
 impl Place {
-    fn prepare(options: &DemoOptions) -> Result<Self, DemoError> {
+    fn prepare(keep: Option<&Path>) -> Result<Self, DemoError> {
         let refused = |path: PathBuf| move |source| DemoError::Folder { path, source };
-        if let (None, Some(path)) = (&options.database, &options.keep) {
-            std::fs::create_dir_all(path).map_err(refused(path.clone()))?;
+        if let Some(path) = keep {
+            std::fs::create_dir_all(path).map_err(refused(path.to_owned()))?;
             return Ok(Self { url: sqlite_url(path), settings: settings(path), _folder: None });
         }
         let folder = tempfile::tempdir().map_err(refused(std::env::temp_dir()))?;
-        let url = options.database.clone().unwrap_or_else(|| sqlite_url(folder.path()));
-        Ok(Self { url, settings: settings(folder.path()), _folder: Some(folder) })
+        let (url, settings) = (sqlite_url(folder.path()), settings(folder.path()));
+        Ok(Self { url, settings, _folder: Some(folder) })
     }
 }
 
@@ -169,6 +207,7 @@ fn sqlite_url(folder: &Path) -> String {
 /// Graduates a school of its own, so that the demo can be run again on the same database.
 async fn graduate(bus: &Bus, graduates: u32) -> Result<DemoReport, DemoError> {
     let (seed, chain_id) = (Uuid::now_v7().as_u64_pair().1, Uuid::now_v7());
+    let running = Running::of(bus).await?;
     let school = School::new(graduates, seed);
     school.insert(bus).await?;
     let start = Instant::now();
@@ -177,7 +216,7 @@ async fn graduate(bus: &Bus, graduates: u32) -> Result<DemoReport, DemoError> {
         Publication::new(completion).created_by(student).correlation_id(chain_id)
     });
     bus.publish_all(completions).await?;
-    if !are_built(&["academy"]) {
+    if !running.all(&["academy"]) {
         graduate_without_academy(bus, &school, chain_id).await?;
     }
     let patience = Duration::from_mins(1) + Duration::from_millis(100) * graduates;
@@ -186,12 +225,13 @@ async fn graduate(bus: &Bus, graduates: u32) -> Result<DemoReport, DemoError> {
     let elapsed = start.elapsed();
     let events = chain::events(bus.client(), chain_id).await?;
     let deliveries: usize = events.iter().map(|event| bus.handler_count(&event.event_type)).sum();
+    let scene = Scene { client: bus.client(), running, school: &school, careers: &careers, events: &events };
     Ok(DemoReport {
         events: events.len() as u64,
         deliveries: deliveries as u64,
         elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-        checks: checks::all(bus.client(), &school, graduates, &careers, &events).await?,
-        story: story::tell(bus.client(), &school, &careers, &events).await?,
+        checks: checks::all(&scene).await?,
+        story: story::tell(&scene).await?,
     })
 }
 
@@ -204,9 +244,27 @@ async fn graduate_without_academy(bus: &Bus, school: &School, chain_id: Uuid) ->
     bus.publish_all(graduations).await.map(drop)
 }
 
-/// Returns whether this build has all of these modules.
-fn are_built(modules: &[&str]) -> bool {
-    modules.iter().all(|module| MODULES.contains(&(*module, true)))
+/// What has been played, and where it can be looked at.
+struct Scene<'a> {
+    client: &'a Client,
+    running: Running,
+    school: &'a School,
+    careers: &'a Careers,
+    events: &'a [EventRecord],
+}
+
+/// The modules that run, by name.
+struct Running(Vec<String>);
+
+impl Running {
+    async fn of(bus: &Bus) -> Result<Self, ModuleError> {
+        Ok(Self(bus.modules().await?.into_iter().map(|module| module.name).collect()))
+    }
+
+    /// Returns whether all of these modules run.
+    fn all(&self, modules: &[&str]) -> bool {
+        modules.iter().all(|module| self.0.iter().any(|running| running == module))
+    }
 }
 
 /// Waits until nothing of the chain is left to do.

@@ -34,14 +34,17 @@ fn main() -> anyhow::Result<ExitCode> {
 
 async fn run_demo(matches: ArgMatches, session: Session) -> Result<(), CliError> {
     let args = DemoArgs::from_arg_matches(&matches).map_err(|error| CliError::Usage(error.to_string()))?;
-    let database = session.database_flag().map(str::to_owned);
-    if database.is_some() && args.keep.is_some() {
-        return Err(CliError::Usage(
-            "--keep is for the demo's own SQLite file; leave it out with --database".to_owned(),
-        ));
-    }
-    let options = DemoOptions { graduates: args.graduates, database, keep: args.keep };
-    let report = demo::run(&options).await.map_err(demo_error)?;
+    let DemoArgs { graduates, keep } = args;
+    let report = match (session.database_flag(), keep) {
+        (Some(_), Some(_)) => {
+            return Err(CliError::Usage(
+                "--keep is for the demo's own SQLite file; leave it out with --database".to_owned(),
+            ));
+        }
+        (Some(url), None) => demo::run_on(session.bus()?, url, graduates).await,
+        (None, keep) => demo::run(&DemoOptions { graduates, keep }).await,
+    };
+    let report = report.map_err(demo_error)?;
     session.output().one(&report, |mut out| demo::render(&report, &mut out))?;
     if report.passed() {
         return Ok(());
@@ -51,7 +54,10 @@ async fn run_demo(matches: ArgMatches, session: Session) -> Result<(), CliError>
 
 fn demo_error(error: DemoError) -> CliError {
     match error {
-        DemoError::Graduates(_) | DemoError::Folder { .. } => CliError::Usage(error.to_string()),
+        DemoError::Graduates(_)
+        | DemoError::Folder { .. }
+        | DemoError::WorkWaits(_)
+        | DemoError::WouldWait(_) => CliError::Usage(error.to_string()),
         DemoError::Start(error) => error.into(),
         DemoError::Store(error) => error.into(),
         DemoError::Publish(error) => error.into(),

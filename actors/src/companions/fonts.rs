@@ -38,6 +38,9 @@ pub(super) const FAMILIES: [FontFamilyName<'static>; 8] = [
     FontFamilyName::named("Droid Sans Fallback"),
 ];
 
+/// The family of Chinese, Japanese and Korean first.
+pub(super) const CJK_FAMILIES: [FontFamilyName<'static>; 1] = [FontFamilyName::named("Droid Sans Fallback")];
+
 /// A font, as the layout knows it and as the document does.
 pub(super) struct Face {
     pub(super) blob: Blob<u8>,

@@ -14,7 +14,8 @@ use krilla::surface::Surface;
 use time::Date;
 
 use super::facts::{Course, Facts, Topic};
-use super::typesetter::{Ink, Style, Text, Typesetter, one_line};
+use super::spaces::one_line;
+use super::typesetter::{Ink, Style, Text, Typesetter};
 
 mod strengths;
 

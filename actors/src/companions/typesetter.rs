@@ -14,13 +14,11 @@ use parley::{
     StyleProperty,
 };
 
-use super::fonts::{FACES, FAMILIES};
+use super::fonts::{CJK_FAMILIES, FACES, FAMILIES};
+use super::spaces::{self, one_line};
 
 /// A line's height as a multiple of the font's size, the same in every script.
 const LINE_HEIGHT: f32 = 1.3;
-
-/// How much of a text is looked at, in characters. No page has room for more of one.
-const CHARACTERS_MAX: usize = 2_000;
 
 /// A colour.
 #[derive(Debug, Clone, Copy)]
@@ -101,6 +99,9 @@ impl Typesetter {
         builder.push_default(StyleProperty::LineHeight(LineHeight::FontSizeRelative(LINE_HEIGHT)));
         // A word longer than a line is broken rather than drawn over the margin.
         builder.push_default(StyleProperty::OverflowWrap(OverflowWrap::Anywhere));
+        for space in spaces::within_cjk(&text) {
+            builder.push(StyleProperty::FontFamily(FontFamily::List(CJK_FAMILIES.as_slice().into())), space);
+        }
         let mut layout = builder.build(&text);
         layout.break_all_lines(Some(width));
         Text { content: text, style, layout }
@@ -189,7 +190,10 @@ impl Text {
             let id = run.font().data.id();
             // Every font that a layout can find is one of the faces.
             if let Some(face) = FACES.iter().find(|face| face.blob.id() == id) {
-                let (glyphs, start) = (glyphs(&run), Point::from_xy(x, baseline));
+                let (mut glyphs, start) = (glyphs(&run), Point::from_xy(x, baseline));
+                if spaces::is_spaced_out(&self.content) {
+                    spaces::keep_together(&mut glyphs);
+                }
                 surface.draw_glyphs(start, &glyphs, face.font.clone(), &self.content, run.font_size(), false);
             }
             x += run.advance();
@@ -238,13 +242,6 @@ fn glyphs(run: &Run<'_, ()>) -> Vec<KrillaGlyph> {
         clusters.reverse();
     }
     clusters.into_iter().flatten().collect()
-}
-
-/// Returns `text` without line breaks and other control characters, cut to what a page has room for.
-pub(super) fn one_line(text: &str) -> String {
-    let printable: String =
-        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(CHARACTERS_MAX).collect();
-    printable.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use stentor::{Bus, Publication, StoreError, args};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::checks::count;
 use super::{DemoError, settle};
 use crate::events::{
     ApplicationSubmitted, CandidatePlaced, ConversationEnded, InterviewScheduled, JobPosted,
@@ -35,6 +36,8 @@ pub(super) struct Careers {
     pub(super) recruiter: Uuid,
     /// Who is placed; the first of them also holds the conversation.
     pub(super) placed: Vec<Uuid>,
+    /// How many were on the bench when the job was posted, whichever school they come from.
+    pub(super) bench: i64,
 }
 
 /// Lets it all happen, and waits after each step until nothing is left to do.
@@ -45,9 +48,15 @@ pub(super) async fn run(
     chain_id: Uuid,
     patience: Duration,
 ) -> Result<Careers, DemoError> {
-    let count = (graduates / PLACED_ONE_OF).clamp(1, PLACED_MAX) as usize;
-    let placed: Vec<Uuid> = school.student_ids().take(count).collect();
-    let careers = Careers { job: Uuid::now_v7(), recruiter: recruiter(bus, school).await?, placed };
+    const BENCH: &str = "SELECT COUNT(*) AS n FROM user_profiles WHERE candidate_status = 'bench'";
+    let share = (graduates / PLACED_ONE_OF).clamp(1, PLACED_MAX) as usize;
+    let placed: Vec<Uuid> = school.student_ids().take(share).collect();
+    let careers = Careers {
+        job: Uuid::now_v7(),
+        recruiter: recruiter(bus, school).await?,
+        placed,
+        bench: count(bus.client(), BENCH, args![]).await?,
+    };
     post_job(bus, school, &careers, chain_id).await?;
     settle(bus, chain_id, patience).await?;
     apply(bus, &careers, chain_id).await?;
@@ -117,8 +126,9 @@ async fn place(bus: &Bus, careers: &Careers, chain_id: Uuid) -> Result<(), DemoE
 }
 
 async fn converse(bus: &Bus, careers: &Careers, chain_id: Uuid) -> Result<(), DemoError> {
+    // Whoever gets the leads already keeps getting them.
     const REP: &str = "INSERT INTO sales_reps (lead_type, user_id) VALUES ('default', $1)
-        ON CONFLICT (lead_type) DO UPDATE SET user_id = excluded.user_id";
+        ON CONFLICT (lead_type) DO NOTHING";
     let user_id = careers.placed.first().copied().unwrap_or(careers.recruiter);
     let mut tx = bus.begin().await?;
     tx.execute(REP, args![careers.recruiter]).await?;

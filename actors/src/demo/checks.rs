@@ -4,10 +4,13 @@ use serde::Serialize;
 use stentor::audit::EventRecord;
 use stentor::{Client, StoreError, Value, args};
 
-use super::are_built;
-use super::careers::Careers;
+use super::Scene;
 use crate::people::Role;
-use crate::school::{ADMINS, RECRUITERS, School};
+
+mod careers;
+#[cfg(feature = "companions")]
+mod files;
+mod notices;
 
 /// One thing that was looked for, and what was found.
 #[derive(Debug, Clone, Serialize)]
@@ -30,35 +33,38 @@ impl Check {
     }
 }
 
-/// Makes all checks on what `school` went through. What a module does is left out with it.
-pub(super) async fn all(
-    client: &Client,
-    school: &School,
-    graduates: u32,
-    careers: &Careers,
-    events: &[EventRecord],
-) -> Result<Vec<Check>, StoreError> {
-    let expected = i64::from(graduates);
+/// A query with a number `n`, which modules must have done what it counts, and the name of the check.
+type Counted = (&'static [&'static str], &'static str, &'static str);
+
+/// Makes all checks on a scene. What a module does that does not run is left out.
+pub(super) async fn all(scene: &Scene<'_>) -> Result<Vec<Check>, StoreError> {
+    let Scene { client, running, school, events, .. } = scene;
+    let students = school.emails(Role::Student);
+    let graduates = number(school.student_ids().count());
+    let completions = number(school.completions().count());
     let mut checks = Vec::new();
-    for (_, name, sql) in PER_GRADUATE.iter().filter(|(needs, ..)| are_built(needs)) {
-        let found = count(client, sql, args![school.emails(Role::Student)]).await?;
-        checks.push(Check::count(name, found, expected));
+    for (counted, expected) in [(PER_GRADUATE.as_slice(), graduates), (&PER_TOPIC, completions)] {
+        for (_, name, sql) in counted.iter().filter(|(needs, ..)| running.all(needs)) {
+            checks.push(Check::count(name, count(client, sql, args![&students]).await?, expected));
+        }
+    }
+    #[cfg(feature = "companions")]
+    if running.all(&["companions"]) {
+        checks.push(files::resumes(client, &students, graduates).await?);
     }
     for (name, sql) in NEVER {
         checks.push(Check::none(name, count(client, sql, args![]).await?));
     }
-    checks.extend(after_school(client, careers).await?);
-    if are_built(&["notifications"]) {
-        checks.push(seniors(client, school).await?);
-        checks.push(recruiters(client, school, expected).await?);
-        checks.push(admins(client, school).await?);
+    checks.extend(careers::all(scene).await?);
+    if running.all(&["notifications"]) {
+        checks.extend(notices::all(scene, graduates).await?);
     }
     checks.push(trail(events));
     Ok(checks)
 }
 
 /// What there is exactly once for each graduate, and which modules must have done it.
-const PER_GRADUATE: [(&[&str], &str, &str); 6] = [
+const PER_GRADUATE: [Counted; 7] = [
     (
         &["academy"],
         "every student has a graduation date",
@@ -84,6 +90,11 @@ const PER_GRADUATE: [(&[&str], &str, &str); 6] = [
     ),
     (
         &["trikala"],
+        "every graduate asked for a place in a pod",
+        "SELECT COUNT(*) AS n FROM pod_requests r JOIN user_profiles p ON p.id = r.user_id WHERE p.email LIKE $1",
+    ),
+    (
+        &["trikala"],
         "every graduate has a place in a pod or on the wait list",
         "SELECT (SELECT COUNT(*) FROM pod_members m JOIN user_profiles p ON p.id = m.user_id WHERE p.email LIKE $1)
             + (SELECT COUNT(*) FROM pod_waitlist w JOIN user_profiles p ON p.id = w.user_id WHERE p.email LIKE $1) AS n",
@@ -96,33 +107,19 @@ const PER_GRADUATE: [(&[&str], &str, &str); 6] = [
     ),
 ];
 
-/// What there is once for each who was placed, by the job, and which modules must have done it.
-const PER_PLACEMENT: [(&[&str], &str, &str); 4] = [
+/// What there is exactly once for each topic that a student completed.
+const PER_TOPIC: [Counted; 2] = [
     (
-        &["ats"],
-        "everyone who was placed has left the bench",
-        "SELECT COUNT(*) AS n FROM placements x JOIN user_profiles p ON p.id = x.candidate_id
-            WHERE x.job_id = $1 AND p.candidate_status = 'placed'",
+        &["academy"],
+        "every topic that a student completed is recorded",
+        "SELECT COUNT(*) AS n FROM topic_completions c JOIN user_profiles p ON p.id = c.user_id
+            WHERE p.email LIKE $1",
     ),
     (
-        &["hr"],
-        "everyone who was placed is an employee, with title, department and hire date",
-        "SELECT COUNT(*) AS n FROM placements x JOIN user_profiles p ON p.id = x.candidate_id
-            JOIN user_roles u ON u.user_id = p.id JOIN roles r ON r.id = u.role_id AND r.name = 'employee'
-            WHERE x.job_id = $1 AND p.employee_hire_date IS NOT NULL AND p.employee_job_title IS NOT NULL
-              AND p.employee_department_id IS NOT NULL",
-    ),
-    (
-        &["trikala"],
-        "everyone who was placed is assigned to the client",
-        "SELECT COUNT(*) AS n FROM consultant_assignments a JOIN jobs j ON j.id = a.job_id AND j.client_id = a.client_id
-            WHERE a.job_id = $1",
-    ),
-    (
-        &["ats", "trikala"],
-        "every application that led to a placement is a completed workflow",
-        "SELECT COUNT(*) AS n FROM applications a JOIN workflow_instances w ON w.application_id = a.id
-            WHERE a.job_id = $1 AND a.status = 'placed' AND w.status = 'completed'",
+        &["achievements"],
+        "every student has points for every topic",
+        "SELECT COUNT(*) AS n FROM xp_transactions x JOIN user_profiles p ON p.id = x.user_id
+            WHERE p.email LIKE $1 AND x.source LIKE 'topic.completed/%' AND x.amount > 0",
     ),
 ];
 
@@ -138,66 +135,6 @@ const NEVER: [(&str, &str); 2] = [
     ),
 ];
 
-async fn after_school(client: &Client, careers: &Careers) -> Result<Vec<Check>, StoreError> {
-    const COMMISSIONS: &str =
-        "SELECT COUNT(*) AS n FROM xp_transactions WHERE user_id = $1 AND reason LIKE 'Placement bonus%'";
-    const LEADS: &str = "SELECT COUNT(*) AS n FROM opportunity_pipeline
-        WHERE user_id = $1 AND type = 'recruiting' AND status = 'new'";
-    const REP_TOLD: &str =
-        "SELECT COUNT(*) AS n FROM notifications WHERE user_id = $1 AND title = 'New Lead Detected'";
-    let placed = i64::try_from(careers.placed.len()).unwrap_or(i64::MAX);
-    let mut checks = Vec::new();
-    for (_, name, sql) in PER_PLACEMENT.iter().filter(|(needs, ..)| are_built(needs)) {
-        checks.push(Check::count(name, count(client, sql, args![careers.job]).await?, placed));
-    }
-    if are_built(&["achievements"]) {
-        let found = count(client, COMMISSIONS, args![careers.recruiter]).await?;
-        checks.push(Check::count("the recruiter has points for every placement", found, placed));
-    }
-    if are_built(&["ai", "crm"]) {
-        let found = count(client, LEADS, args![careers.placed.first().copied()]).await?;
-        checks.push(Check::count("the lead in the conversation is in the pipeline", found, 1));
-    }
-    if are_built(&["ai", "crm", "notifications"]) {
-        let found = count(client, REP_TOLD, args![careers.recruiter]).await?;
-        checks.push(Check::count("the sales rep is told of the lead", found, 1));
-    }
-    Ok(checks)
-}
-
-async fn seniors(client: &Client, school: &School) -> Result<Check, StoreError> {
-    const JOINED: &str = "SELECT COUNT(*) AS n FROM pod_members m JOIN user_profiles p ON p.id = m.user_id
-        WHERE p.email LIKE $1";
-    const TOLD: &str = "SELECT COUNT(DISTINCT m.user_id) AS n FROM pod_members m
-        JOIN user_profiles p ON p.id = m.user_id
-        JOIN pods ON pods.id = m.pod_id
-        JOIN notifications n ON n.user_id = pods.senior_id AND n.message = p.full_name || ' joined your pod ' || pods.name
-        WHERE p.email LIKE $1";
-    let students = school.emails(Role::Student);
-    let joined = count(client, JOINED, args![&students]).await?;
-    let told = count(client, TOLD, args![&students]).await?;
-    Ok(Check::count("every new pod member's senior is told", told, joined))
-}
-
-async fn recruiters(client: &Client, school: &School, graduates: i64) -> Result<Check, StoreError> {
-    const TOLD: &str = "SELECT COUNT(*) AS n FROM notifications n JOIN user_profiles p ON p.id = n.user_id
-        WHERE p.email LIKE $1 AND n.source LIKE 'course.graduated/%'";
-    let told = count(client, TOLD, args![school.emails(Role::Recruiter)]).await?;
-    let expected = graduates * i64::from(RECRUITERS);
-    Ok(Check::count("the whole recruitment team is told of every graduate", told, expected))
-}
-
-async fn admins(client: &Client, school: &School) -> Result<Check, StoreError> {
-    const WAITING: &str = "SELECT COUNT(*) AS n FROM pod_waitlist w JOIN user_profiles p ON p.id = w.user_id
-        WHERE p.email LIKE $1";
-    const TOLD: &str = "SELECT COUNT(*) AS n FROM notifications n JOIN user_profiles p ON p.id = n.user_id
-        WHERE p.email LIKE $1 AND n.title = 'No Pod Has Room'";
-    let waiting = count(client, WAITING, args![school.emails(Role::Student)]).await?;
-    let told = count(client, TOLD, args![school.emails(Role::Admin)]).await?;
-    let expected = waiting * i64::from(ADMINS);
-    Ok(Check::count("every admin is told of everyone who waits", told, expected))
-}
-
 fn trail(events: &[EventRecord]) -> Check {
     let done = |event: &&EventRecord| event.processed_at.is_some() && event.error.is_none();
     Check {
@@ -211,4 +148,8 @@ fn trail(events: &[EventRecord]) -> Check {
 pub(super) async fn count(client: &Client, sql: &str, args: Vec<Value>) -> Result<i64, StoreError> {
     let rows = client.fetch_all(sql, args).await?;
     rows.first().map_or(Ok(0), |row| row.get("n"))
+}
+
+fn number(of: usize) -> i64 {
+    i64::try_from(of).unwrap_or(i64::MAX)
 }

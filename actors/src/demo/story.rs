@@ -7,7 +7,7 @@ use stentor::{Client, Event, StoreError, args};
 use time::Duration;
 use uuid::Uuid;
 
-use super::are_built;
+use super::Scene;
 use super::careers::Careers;
 use super::checks::count;
 use crate::events::CourseGraduated;
@@ -66,20 +66,18 @@ pub struct TrailEntry {
     pub caused_by: Option<Uuid>,
 }
 
-pub(super) async fn tell(
-    client: &Client,
-    school: &School,
-    careers: &Careers,
-    events: &[EventRecord],
-) -> Result<Story, StoreError> {
+pub(super) async fn tell(scene: &Scene<'_>) -> Result<Story, StoreError> {
+    let Scene { client, running, school, careers, events } = scene;
     let graduation = events.iter().find(|event| event.event_type == CourseGraduated::TYPE);
     let graduate = match graduation {
         Some(graduation) => name(client, graduation).await?,
         None => String::new(),
     };
+    let mut deeds = deeds(client, school, careers).await?;
+    deeds.retain(|deed| running.all(&[deed.module]));
     Ok(Story {
         timeline: timeline(events),
-        deeds: deeds(client, school, careers).await?,
+        deeds,
         graduate,
         trail: graduation.map_or_else(Vec::new, |graduation| trail(events, graduation)),
     })
@@ -142,7 +140,7 @@ async fn deeds(client: &Client, school: &School, careers: &Careers) -> Result<Ve
     let of_job = |sql| count(client, sql, args![careers.job]);
     let of_talker = |sql| count(client, sql, args![careers.placed.first().copied()]);
     let deed = |module, did| Deed { module, did };
-    let mut deeds = vec![
+    Ok(vec![
         deed(
             "academy",
             format!(
@@ -170,9 +168,7 @@ async fn deeds(client: &Client, school: &School, careers: &Careers) -> Result<Ve
         deed("ai", format!("opportunities found in a conversation: {}", of_talker(FOUND).await?)),
         deed("crm", format!("leads put into the pipeline: {}", of_talker(LEADS).await?)),
         deed("notifications", told(client, school).await?),
-    ];
-    deeds.retain(|deed| are_built(&[deed.module]));
-    Ok(deeds)
+    ])
 }
 
 /// Whom the notifications told how often.

@@ -15,6 +15,7 @@ mod bad_input;
 mod binary;
 mod catalogue;
 mod databases;
+mod demo;
 mod files;
 mod operating;
 mod operations;
