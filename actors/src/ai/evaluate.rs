@@ -117,9 +117,7 @@ fn read(name: &str, lines: &str) -> Result<Vec<Labelled>, CliError> {
     };
     let messages: Vec<Labelled> = lines.map(read).collect::<Result<_, _>>()?;
     if messages.is_empty() {
-        return Err(CliError::Usage(format!(
-            "{name}: there is no message in it, so there is nothing to measure"
-        )));
+        return Err(CliError::Usage(format!("{name}: there is no message in it to measure")));
     }
     Ok(messages)
 }
