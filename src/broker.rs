@@ -221,6 +221,13 @@ impl Broker {
         }
     }
 
+    /// Whoever still asks is told that the bus has stopped: their questions go, and with them the way to answer.
+    fn hear_no_more(&self) {
+        // Transactions among them give their connections back, which takes the runtime.
+        let _entered = self.services.runtime.handle().enter();
+        drop(self.services.inbox.close());
+    }
+
     fn watch_threads(&mut self) {
         let now = self.now();
         for lost in self.supervisor.watch() {
@@ -239,11 +246,8 @@ fn send(addr: &Addr<Worker>, assignment: Assignment) {
 }
 
 impl Drop for Broker {
-    /// Whoever still asks is told that the bus has stopped: their questions go, and with them the way to answer.
     fn drop(&mut self) {
-        // Transactions among them give their connections back, which takes the runtime.
-        let _entered = self.services.runtime.handle().enter();
-        drop(self.services.inbox.close());
+        self.hear_no_more();
     }
 }
 

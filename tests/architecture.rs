@@ -65,6 +65,7 @@ const BUS: House = House {
 const MODULES: House = House {
     source: "actors/src",
     floors: &[
+        Floor { rooms: &["text"], neighbours: Strangers },
         Floor { rooms: &["events"], neighbours: Strangers },
         Floor { rooms: &["people", "schema"], neighbours: Strangers },
         Floor {

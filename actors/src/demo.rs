@@ -96,7 +96,7 @@ pub enum DemoError {
     },
     /// Something waits in the database that the demo would do too.
     #[error(
-        "{0} wait in this database, and the demo would do that work; let `serve` finish it, or give the demo another database"
+        "work waits in this database ({0}), and the demo would do it; let `serve` finish it, or give the demo another database"
     )]
     WorkWaits(String),
     /// A module that the database knows is paused, or does not run with these settings.

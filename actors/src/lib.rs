@@ -40,6 +40,7 @@ pub mod trikala;
 
 mod schema;
 mod settings;
+mod text;
 
 use stentor::BusBuilder;
 

@@ -213,6 +213,7 @@ impl Broker {
                 Phase::Leaving { until: now + WRITE_MAX, reply }
             }
             Phase::Leaving { until, reply } if idle || now >= until => {
+                self.hear_no_more();
                 reply.send(()).ok();
                 Phase::Stopped
             }

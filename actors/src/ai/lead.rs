@@ -54,10 +54,7 @@ pub(super) fn cut(reason: &str) -> String {
         }
         line.push_str(word);
     }
-    match line.char_indices().nth(REASON_CHARS_MAX) {
-        Some(_) => line.chars().take(REASON_CHARS_MAX - 1).chain(['…']).collect(),
-        None => line,
-    }
+    crate::text::shortened(line.chars(), REASON_CHARS_MAX)
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ async fn look(client: &Client, bus: &BusBuilder) -> Result<(), DemoError> {
         return Err(DemoError::WorkWaits(format!("deliveries to the module {}", busy.name)));
     }
     if let Some(event) = client.events(&open, None, 1).await?.items.first() {
-        return Err(DemoError::WorkWaits(format!("the {} {}", event.event_type, event.id)));
+        return Err(DemoError::WorkWaits(format!("event {} {}", event.event_type, event.id)));
     }
     match modules.into_iter().find(|module| would_wait(module, bus)) {
         Some(module) => Err(DemoError::WouldWait(module.name)),

@@ -6,6 +6,7 @@ use stentor::Event;
 use uuid::Uuid;
 
 use super::{Example, example_id};
+use crate::text::shortened;
 
 /// A user is to be told something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -29,11 +30,7 @@ impl NotificationSend {
     /// Makes one whose message quotes names as the tables hold them: of any length, on SQLite even with a
     /// NUL, and no event may hold either.
     pub(crate) fn quoting(user_id: Uuid, title: &str, message: &str, kind: NotificationKind) -> Self {
-        let mut quoted = message.chars().filter(|c| *c != '\0');
-        let mut message: String = quoted.by_ref().take(MESSAGE_CHARS_MAX).collect();
-        if quoted.next().is_some() {
-            message.push('…');
-        }
+        let message = shortened(message.chars().filter(|c| *c != '\0'), MESSAGE_CHARS_MAX);
         Self { user_id, title: title.to_owned(), message, kind }
     }
 }
@@ -128,6 +125,6 @@ mod tests {
         assert_eq!(quoting("Zo\0ë"), "Zoë");
         let longest = "é".repeat(MESSAGE_CHARS_MAX);
         assert_eq!(quoting(&longest), longest);
-        assert_eq!(quoting(&format!("{longest}é")), format!("{longest}…"));
+        assert_eq!(quoting(&format!("{longest}é")).chars().count(), MESSAGE_CHARS_MAX);
     }
 }

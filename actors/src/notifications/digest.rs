@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::events::SystemError;
 use crate::people::Role;
+use crate::text::shortened;
 
 /// How long errors are gathered into one message.
 const WINDOW: Duration = Duration::minutes(15);
@@ -51,10 +52,7 @@ async fn tell_admins(
 fn text(event: &SystemError, errors: i64, started_at: OffsetDateTime) -> String {
     let (hour, minute) = (started_at.hour(), started_at.minute());
     let noun = if errors == 1 { "error" } else { "errors" };
-    let mut error: String = event.error.chars().take(ERROR_CHARS_MAX).collect();
-    if error.len() < event.error.len() {
-        error.push('…');
-    }
+    let error = shortened(event.error.chars(), ERROR_CHARS_MAX);
     format!(
         "{errors} {noun} since {hour:02}:{minute:02} UTC; the latest: {} failed on {} {}: {error}",
         event.source, event.original_event.event_type, event.original_event.id
