@@ -45,6 +45,18 @@ pub(crate) struct Routed {
     pub(crate) route: Arc<Route>,
 }
 
+impl Routed {
+    /// Returns the event's ordering key, if it has one.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.envelope.metadata.ordering_key.as_deref()
+    }
+}
+
+/// Returns how many bytes the payloads of events have together.
+pub(crate) fn payload_bytes(events: &[Routed]) -> usize {
+    events.iter().map(|event| event.envelope.payload.json().len()).sum()
+}
+
 /// Where a delivery stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]

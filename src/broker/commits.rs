@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{Broker, CommitEvents, Input, PublishRequest, Stored};
-use crate::delivery::{Routed, Settlement};
+use crate::delivery::{Routed, Settlement, payload_bytes};
 use crate::ledger::Admission;
 use crate::publication::PublishError;
 use crate::runtime::Runtime;
@@ -268,7 +268,7 @@ fn is_quick(admission: Option<&Admission>, settlement: &Settlement) -> bool {
     let settled = settlement.completed.len() + settlement.released.len();
     !events.is_empty()
         && events.len() <= QUICK_EVENTS
-        && events.iter().map(|event| event.envelope.payload.json().len()).sum::<usize>() <= QUICK_BYTES
+        && payload_bytes(events) <= QUICK_BYTES
         && settled <= QUICK_EVENTS
         && settlement.rows.is_empty()
         && settlement.changes.is_empty()

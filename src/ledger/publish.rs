@@ -109,7 +109,7 @@ impl Ledger {
         let mut keys = self.keys_of(name);
         for position in except {
             let event_index = indices[*position as usize];
-            if let (Some(keys), Some(key)) = (&mut keys, key_of(&admission.events[event_index as usize])) {
+            if let (Some(keys), Some(key)) = (&mut keys, admission.events[event_index as usize].key()) {
                 keys.row_leaves(key, Holds::Key, origin);
             }
             admission.origins.push(origin);
@@ -166,7 +166,7 @@ impl Ledger {
         written_at: Option<Duration>,
     ) {
         for (row, origin) in spilled.iter().zip(origins) {
-            let key = key_of(&events[row.event_index as usize]);
+            let key = events[row.event_index as usize].key();
             if let (Some(now), Some(module)) = (written_at, self.module_named(&row.module)) {
                 module.due_in(now);
             }
@@ -226,13 +226,9 @@ impl ModuleLedger {
         if !self.is_ordered() {
             return Vec::new();
         }
-        let held = (0..).zip(indices).filter(|(_, index)| self.is_held(key_of(&events[**index as usize])));
+        let held = (0..).zip(indices).filter(|(_, index)| self.is_held(events[**index as usize].key()));
         held.map(|(position, _)| position).collect()
     }
-}
-
-fn key_of(event: &Routed) -> Option<&str> {
-    event.envelope.metadata.ordering_key.as_deref()
 }
 
 /// Cuts a batch into runs of one route.

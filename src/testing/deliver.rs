@@ -111,14 +111,9 @@ impl TestBus {
         E: Event,
     {
         let sealed = event.into().seal(self.services().payload_bytes_max)?.envelope;
-        let envelope = Envelope {
-            id: sealed.id,
-            event_type: sealed.event_type.clone(),
-            schema_version: sealed.schema_version,
-            created_at: OffsetDateTime::now_utc(),
-            metadata: sealed.metadata.clone(),
-            payload: Payload::from_json(sealed.payload.json()),
-        };
+        let mut envelope = Arc::into_inner(sealed).unwrap_or_else(|| unreachable!("nobody shares it yet"));
+        envelope.created_at = OffsetDateTime::now_utc();
+        envelope.payload = Payload::from_json(envelope.payload.json());
         let info = TypeInfo::of::<E>();
         let handlers = Subscriptions::<M>::collect();
         if handlers.iter().all(|handler| handler.info.event_type != info.event_type) {

@@ -35,11 +35,11 @@ pub(super) const FAMILIES: [FontFamilyName<'static>; 8] = [
     FontFamilyName::named("Noto Sans Georgian"),
     FontFamilyName::named("Noto Sans Hebrew"),
     FontFamilyName::named("Noto Sans Thai"),
-    FontFamilyName::named("Droid Sans Fallback"),
+    CJK_FAMILY,
 ];
 
-/// The family of Chinese, Japanese and Korean first.
-pub(super) const CJK_FAMILIES: [FontFamilyName<'static>; 1] = [FontFamilyName::named("Droid Sans Fallback")];
+/// The family of Chinese, Japanese and Korean.
+pub(super) const CJK_FAMILY: FontFamilyName<'static> = FontFamilyName::named("Droid Sans Fallback");
 
 /// A font, as the layout knows it and as the document does.
 pub(super) struct Face {

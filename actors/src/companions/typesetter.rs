@@ -14,7 +14,7 @@ use parley::{
     StyleProperty,
 };
 
-use super::fonts::{CJK_FAMILIES, FACES, FAMILIES};
+use super::fonts::{CJK_FAMILY, FACES, FAMILIES};
 use super::spaces::{self, one_line};
 
 /// A line's height as a multiple of the font's size, the same in every script.
@@ -100,7 +100,7 @@ impl Typesetter {
         // A word longer than a line is broken rather than drawn over the margin.
         builder.push_default(StyleProperty::OverflowWrap(OverflowWrap::Anywhere));
         for space in spaces::within_cjk(&text) {
-            builder.push(StyleProperty::FontFamily(FontFamily::List(CJK_FAMILIES.as_slice().into())), space);
+            builder.push(StyleProperty::FontFamily(FontFamily::Single(CJK_FAMILY)), space);
         }
         let mut layout = builder.build(&text);
         layout.break_all_lines(Some(width));
@@ -186,12 +186,13 @@ impl Text {
 
     fn draw_line(&self, surface: &mut Surface<'_>, line: &Line<'_, ()>, left: f32, baseline: f32) {
         let mut x = left;
+        let is_spaced_out = spaces::is_spaced_out(&self.content);
         for run in line.runs() {
             let id = run.font().data.id();
             // Every font that a layout can find is one of the faces.
             if let Some(face) = FACES.iter().find(|face| face.blob.id() == id) {
                 let (mut glyphs, start) = (glyphs(&run), Point::from_xy(x, baseline));
-                if spaces::is_spaced_out(&self.content) {
+                if is_spaced_out {
                     spaces::keep_together(&mut glyphs);
                 }
                 surface.draw_glyphs(start, &glyphs, face.font.clone(), &self.content, run.font_size(), false);

@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use super::super::PublishRequest;
-use crate::delivery::{Routed, Settlement};
+use crate::delivery::{Routed, Settlement, payload_bytes};
 
 /// The most events in one commit, unless one request alone has more.
 const EVENTS_MAX: usize = 2_048;
@@ -92,7 +92,7 @@ impl Commits {
         let (mut events, mut bytes, mut given) = (0, 0, HashSet::new());
         let mut taken = Vec::with_capacity(self.waiting.len().min(EVENTS_MAX));
         while let Some(request) = self.waiting.front() {
-            let size: usize = request.events.iter().map(|event| event.envelope.payload.json().len()).sum();
+            let size = payload_bytes(&request.events);
             let (next, left) = (request.events.len(), self.waiting_events - events);
             let is_half = divides && left >= events && events + next > left - next;
             let is_full = events + next > EVENTS_MAX || bytes + size > BYTES_MAX || is_half;
@@ -138,7 +138,7 @@ impl Commits {
 
 /// Returns the ordering keys of events, each as often as it comes.
 fn keys(events: &[Routed]) -> impl Iterator<Item = &str> {
-    events.iter().filter_map(|event| event.envelope.metadata.ordering_key.as_deref())
+    events.iter().filter_map(Routed::key)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Events as the two INSERTs take them.
 
 use super::Commit;
+use crate::delivery::payload_bytes;
 use crate::store::{DatabaseKind, StoreError};
 
 /// The values of a commit, ready to be sent.
@@ -35,8 +36,8 @@ impl Encoded {
 #[cfg(feature = "sqlite")]
 pub(super) fn json_rows(commit: &Commit<'_>) -> String {
     use std::fmt::Write;
-    let payloads: usize = commit.events.iter().map(|event| event.envelope.payload.json().len()).sum();
-    let mut text = String::with_capacity(payloads * 5 / 4 + commit.events.len() * 160 + 2);
+    let mut text =
+        String::with_capacity(payload_bytes(commit.events) * 5 / 4 + commit.events.len() * 160 + 2);
     text.push('[');
     for (index, event) in commit.events.iter().enumerate() {
         let (envelope, metadata) = (&*event.envelope, &event.envelope.metadata);
@@ -113,9 +114,9 @@ fn columns(commit: &Commit<'_>) -> Result<sqlx::postgres::PgArguments, StoreErro
     let events = || commit.events.iter().map(|event| &*event.envelope);
     let metadata = || commit.events.iter().map(|event| &event.envelope.metadata);
     let mut arguments = sqlx::postgres::PgArguments::default();
-    let texts = events().map(|event| event.payload.json().len() + event.event_type.len());
+    let types: usize = events().map(|event| event.event_type.len()).sum();
     // An array's element has its length before it; ids, numbers and flags take 60 bytes of an event.
-    arguments.reserve(16, texts.sum::<usize>() + commit.events.len() * 64);
+    arguments.reserve(16, payload_bytes(commit.events) + types + commit.events.len() * 64);
     let mut bind = || -> Result<(), sqlx::error::BoxDynError> {
         arguments.add(events().map(|event| event.id).collect::<Vec<_>>())?;
         arguments.add(events().map(|event| &*event.event_type).collect::<Vec<_>>())?;

@@ -129,34 +129,33 @@ async fn of_recruiter(scene: &Scene<'_>, placed: i64) -> Result<[Check; 3], Stor
     ])
 }
 
+/// The goals that were achieved, with their pods, by pods whose senior's e-mail is like `$1`.
+pub(super) const ACHIEVED_GOALS: &str = "pod_goals g
+        JOIN pods ON pods.id = g.pod_id AND g.achieved_at IS NOT NULL
+        JOIN user_profiles senior ON senior.id = pods.senior_id AND senior.email LIKE $1";
+
 /// Each pod of the school's had a goal of one placement.
 async fn goals(scene: &Scene<'_>) -> Result<Vec<Check>, StoreError> {
     const PODS: &str = "SELECT COUNT(DISTINCT pods.id) AS n FROM pods
         JOIN user_profiles senior ON senior.id = pods.senior_id AND senior.email LIKE $1
         JOIN pod_members m ON m.pod_id = pods.id
         JOIN placements x ON x.candidate_id = m.user_id AND x.job_id = $2";
-    const ACHIEVED: &str = "SELECT COUNT(*) AS n FROM pod_goals g JOIN pods ON pods.id = g.pod_id
-        JOIN user_profiles senior ON senior.id = pods.senior_id AND senior.email LIKE $1
-        JOIN goal_advances a ON a.goal_id = g.id
-        WHERE g.achieved_at IS NOT NULL";
-    const MEMBERS: &str = "SELECT COUNT(*) AS n FROM pod_goals g JOIN pods ON pods.id = g.pod_id
-        JOIN user_profiles senior ON senior.id = pods.senior_id AND senior.email LIKE $1
-        JOIN pod_members m ON m.pod_id = pods.id
-        WHERE g.achieved_at IS NOT NULL";
-    const PAID: &str = "SELECT COUNT(*) AS n FROM pod_goals g JOIN pods ON pods.id = g.pod_id
-        JOIN user_profiles senior ON senior.id = pods.senior_id AND senior.email LIKE $1
-        JOIN pod_members m ON m.pod_id = pods.id
-        JOIN xp_transactions t ON t.user_id = m.user_id AND t.reason = pods.name || ' achieved a goal'
-        WHERE g.achieved_at IS NOT NULL AND t.amount > 0";
     let Scene { client, running, school, careers, .. } = scene;
     let seniors = school.emails(Role::Employee);
+    let goals = format!("SELECT COUNT(*) AS n FROM {ACHIEVED_GOALS}");
+    let advanced = format!("{goals} JOIN goal_advances a ON a.goal_id = g.id");
     let pods = count(client, PODS, args![&seniors, careers.job]).await?;
-    let achieved = count(client, ACHIEVED, args![&seniors]).await?;
+    let achieved = count(client, &advanced, args![&seniors]).await?;
     let mut checks =
         vec![Check::count("every pod that somebody was placed from achieved its goal", achieved, pods)];
     if running.all(&["achievements"]) {
-        let members = count(client, MEMBERS, args![&seniors]).await?;
-        let paid = count(client, PAID, args![&seniors]).await?;
+        let of_members = format!("{goals} JOIN pod_members m ON m.pod_id = pods.id");
+        let paid = format!(
+            "{of_members} JOIN xp_transactions t ON t.user_id = m.user_id
+                AND t.reason = pods.name || ' achieved a goal' AND t.amount > 0"
+        );
+        let members = count(client, &of_members, args![&seniors]).await?;
+        let paid = count(client, &paid, args![&seniors]).await?;
         checks.push(Check::count("every member of such a pod has points for the goal", paid, members));
     }
     Ok(checks)

@@ -2,6 +2,7 @@
 
 use stentor::{Event, StoreError, args};
 
+use super::careers::ACHIEVED_GOALS;
 use super::{Check, Scene, count, number};
 use crate::events::NotificationSend;
 use crate::people::Role;
@@ -89,15 +90,11 @@ async fn hired(scene: &Scene<'_>, placed: i64) -> Result<Check, StoreError> {
 }
 
 async fn goals(scene: &Scene<'_>) -> Result<Check, StoreError> {
-    const POD: &str = "SELECT pods.senior_id AS user_id FROM pod_goals g JOIN pods ON pods.id = g.pod_id
-            JOIN user_profiles senior ON senior.id = pods.senior_id AND senior.email LIKE $1
-            WHERE g.achieved_at IS NOT NULL
-        UNION ALL SELECT m.user_id FROM pod_goals g JOIN pods ON pods.id = g.pod_id
-            JOIN user_profiles senior ON senior.id = pods.senior_id AND senior.email LIKE $1
-            JOIN pod_members m ON m.pod_id = pods.id
-            WHERE g.achieved_at IS NOT NULL";
     let seniors = scene.school.emails(Role::Employee);
-    let people = format!("SELECT COUNT(*) AS n FROM ({POD}) AS pod");
+    let people = format!(
+        "SELECT COUNT(*) AS n FROM (SELECT pods.senior_id AS user_id FROM {ACHIEVED_GOALS}
+            UNION ALL SELECT m.user_id FROM {ACHIEVED_GOALS} JOIN pod_members m ON m.pod_id = pods.id) AS pod"
+    );
     let told =
         format!("{people} JOIN notifications n ON n.user_id = pod.user_id AND n.title = 'Goal Achieved'");
     let expected = count(scene.client, &people, args![&seniors]).await?;
