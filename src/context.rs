@@ -26,12 +26,49 @@ pub struct Context<'a> {
     pub(crate) attempt: u32,
     pub(crate) module: &'a str,
     pub(crate) services: &'a Services,
-    /// When the delivery fails by timeout at the latest; an open transaction may bring it forward.
+    /// When the delivery fails by timeout at the latest, if a transaction has brought that forward.
     pub(crate) deadline: &'a Cell<Option<Instant>>,
+    pub(crate) work: &'a mut Work,
+}
+
+/// What handlers did and nobody has committed yet. A delivery adds to what earlier ones left open.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
     pub(crate) transaction: Option<Transaction>,
-    /// The transaction of earlier deliveries, not yet committed: this one joins it if it opens one.
-    pub(crate) shared: Option<Transaction>,
     pub(crate) emitted: Vec<Submission>,
+    /// Whether the delivery under way has used the transaction.
+    joined: bool,
+    /// How many of `emitted` are of earlier deliveries.
+    emitted_before: usize,
+}
+
+impl Work {
+    /// Returns whether the delivery under way has used the transaction.
+    pub(crate) fn is_joined(&self) -> bool {
+        self.joined
+    }
+
+    /// Returns whether the delivery under way has added anything.
+    #[inline]
+    pub(crate) fn is_touched(&self) -> bool {
+        self.joined || self.emitted.len() > self.emitted_before
+    }
+
+    /// Keeps what the delivery under way added; the next one is under way.
+    pub(crate) fn keep(&mut self) {
+        self.joined = false;
+        self.emitted_before = self.emitted.len();
+    }
+
+    /// Undoes what the delivery under way added; a transaction that it used is rolled back
+    /// by a task of the bus, before anybody else gets the connection.
+    pub(crate) fn undo(&mut self) {
+        if self.joined {
+            self.transaction = None;
+        }
+        self.emitted.truncate(self.emitted_before);
+        self.joined = false;
+    }
 }
 
 impl Context<'_> {
@@ -80,17 +117,14 @@ impl Context<'_> {
     ///
     /// Fails if the database cannot open a transaction; with `?` the delivery is tried again.
     pub async fn transaction(&mut self) -> Result<&mut Transaction, StoreError> {
-        if self.transaction.is_none() {
-            self.transaction = self.shared.take();
-        }
-        if self.transaction.is_none() {
-            let transaction = self.services.store.begin_delivery().await?;
+        if self.work.transaction.is_none() {
+            self.work.transaction = Some(self.services.store.begin_delivery().await?);
             if self.database() == DatabaseKind::Sqlite {
                 self.deadline.set(Some(Instant::now() + SQLITE_TRANSACTION_MAX));
             }
-            self.transaction = Some(transaction);
         }
-        match &mut self.transaction {
+        self.work.joined = true;
+        match &mut self.work.transaction {
             Some(transaction) => Ok(transaction),
             None => unreachable!("opened above"),
         }
@@ -117,7 +151,7 @@ impl Context<'_> {
             }
         })?;
         let id = submission.envelope.id;
-        self.emitted.push(submission);
+        self.work.emitted.push(submission);
         Ok(id)
     }
 }

@@ -54,8 +54,11 @@ impl Envelope {
     }
 }
 
+/// The typed value of a payload.
+pub(crate) type Value = Arc<dyn Any + Send + Sync>;
+
 /// The typed value of a payload, or why there is none. Decoded once for all modules.
-pub(crate) type Decoded = Result<Arc<dyn Any + Send + Sync>, Arc<DecodeError>>;
+pub(crate) type Decoded = Result<Value, Arc<DecodeError>>;
 
 /// An event's JSON and, once decoded, its typed value.
 #[derive(Debug)]
@@ -72,7 +75,7 @@ impl Payload {
     }
 
     /// Wraps a value of this process together with its JSON: it is never decoded.
-    pub(crate) fn from_value(json: Box<str>, value: Arc<dyn Any + Send + Sync>) -> Self {
+    pub(crate) fn from_value(json: Box<str>, value: Value) -> Self {
         Self { json, decoded: OnceLock::from(Ok(value)) }
     }
 
@@ -84,8 +87,12 @@ impl Payload {
 
     /// Returns the typed value, shared, if it has been decoded as an `E`.
     pub(crate) fn shared<E: Send + Sync + 'static>(&self) -> Option<Arc<E>> {
-        let decoded = self.decoded.get()?.as_ref().ok()?;
-        Arc::clone(decoded).downcast::<E>().ok()
+        Arc::clone(self.value()?).downcast::<E>().ok()
+    }
+
+    /// Returns the typed value, if it has been decoded.
+    pub(crate) fn value(&self) -> Option<&Value> {
+        self.decoded.get()?.as_ref().ok()
     }
 
     pub(crate) fn decoded_or(&self, decode: impl FnOnce(&str) -> Decoded) -> &Decoded {

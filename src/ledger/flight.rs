@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Ledger, ModuleId, number};
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Value};
 
 /// A flight of this ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,6 +24,11 @@ impl FlightId {
 pub(crate) struct Segment {
     pub(crate) flight: FlightId,
     pub(crate) events: Arc<[Arc<Envelope>]>,
+    /// The typed values of the events, side by side; empty if any was yet to be decoded.
+    ///
+    /// A worker that needs only those never waits for the memory of the envelopes,
+    /// which a hundred modules would each fetch again.
+    pub(crate) values: Arc<[Value]>,
     pub(crate) attempts: Attempts,
     pub(crate) from: u32,
     pub(crate) to: u32,
@@ -77,6 +82,7 @@ impl Attempts {
 #[derive(Debug)]
 pub(super) struct Flight {
     pub(super) events: Arc<[Arc<Envelope>]>,
+    values: Arc<[Value]>,
     pub(super) attempts: Attempts,
     /// Targets that have not answered, for each event.
     pub(super) left: Box<[u16]>,
@@ -97,11 +103,14 @@ impl Flight {
         left: Box<[u16]>,
         first_seq: Option<i64>,
     ) -> Self {
+        let values: Option<Arc<[Value]>> =
+            events.iter().map(|event| event.payload.value().cloned()).collect();
         let bytes: usize = events.iter().map(|event| event.payload.json().len()).sum();
         Self {
             bytes_each: bytes.div_ceil(events.len().max(1)),
             open: number(left.iter().filter(|left| **left > 0).count()),
             rowed: vec![false; left.len()].into(),
+            values: values.unwrap_or_default(),
             events,
             attempts,
             left,
@@ -110,7 +119,8 @@ impl Flight {
     }
 
     pub(super) fn segment(&self, id: FlightId, from: u32, to: u32) -> Segment {
-        Segment { flight: id, events: Arc::clone(&self.events), attempts: self.attempts.clone(), from, to }
+        let (events, values) = (Arc::clone(&self.events), Arc::clone(&self.values));
+        Segment { flight: id, events, values, attempts: self.attempts.clone(), from, to }
     }
 }
 
@@ -130,9 +140,9 @@ impl Ledger {
             return;
         };
         let mut finished = 0;
-        for index in from as usize..to as usize {
-            flight.left[index] = flight.left[index].saturating_sub(1);
-            if flight.left[index] > 0 {
+        for (index, left) in (from as usize..).zip(&mut flight.left[from as usize..to as usize]) {
+            *left = left.saturating_sub(1);
+            if *left > 0 {
                 continue;
             }
             finished += 1;

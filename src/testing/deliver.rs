@@ -10,7 +10,7 @@ use tokio::task::LocalSet;
 
 use super::{TestBus, TestError};
 use crate::catalogue::{TypeInfo, typed};
-use crate::context::Context;
+use crate::context::{Context, Work};
 use crate::delivery::FailureKind;
 use crate::envelope::{Envelope, Payload};
 use crate::event::Event;
@@ -18,7 +18,7 @@ use crate::ledger::FlightId;
 use crate::module::{Handle, Subscriptions};
 use crate::publication::Publication;
 use crate::worker::failure_of;
-use crate::worker::guard::{Bounds, Marker, guard};
+use crate::worker::guard::{Guard, Marker};
 
 /// What a module did with an event.
 #[derive(Debug)]
@@ -134,25 +134,26 @@ impl TestBus {
         event: &E,
         envelope: &Envelope,
     ) -> Delivered {
-        let deadline = Cell::new(None);
+        let guard = Guard {
+            timeout: M::options().timeout,
+            marker: &Marker::default(),
+            flight: FlightId::from_number(0),
+            deadline: Cell::new(None),
+        };
+        let mut work = Work::default();
         let mut cx = Context {
             envelope,
             attempt: 1,
             module: M::NAME,
             services: self.services(),
-            deadline: &deadline,
-            transaction: None,
-            shared: None,
-            emitted: Vec::new(),
+            deadline: &guard.deadline,
+            work: &mut work,
         };
-        let bounds = Bounds {
-            timeout: M::options().timeout,
-            deadline: &deadline,
-            marker: &Marker::default(),
-            delivery: (FlightId::from_number(0), 0),
+        let (verdict, _) = {
+            let call = pin!(module.handle(event, &mut cx));
+            self.within_runtime(guard.call(0, call)).await
         };
-        let verdict = self.within_runtime(guard(module.handle(event, &mut cx), bounds)).await.0;
-        let Context { transaction, emitted, .. } = cx;
+        let Work { transaction, emitted, .. } = work;
         if let Err(error) = verdict {
             let (kind, message) = failure_of(*error);
             return Delivered::failed(kind, &message);

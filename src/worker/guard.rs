@@ -4,7 +4,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
@@ -49,68 +49,59 @@ impl Marker {
     }
 }
 
-/// The bounds of one call.
-pub(crate) struct Bounds<'a> {
+/// The bounds of the calls of one flight.
+pub(crate) struct Guard<'a> {
     pub(crate) timeout: Duration,
-    /// Brought forward by the call itself when it takes something that others wait for.
-    pub(crate) deadline: &'a Cell<Option<Instant>>,
     pub(crate) marker: &'a Marker,
-    pub(crate) delivery: (FlightId, u32),
+    pub(crate) flight: FlightId,
+    /// Set while something is held that others wait for: the calls must be done by then.
+    pub(crate) deadline: Cell<Option<Instant>>,
 }
 
-/// Awaits a handler's call within `bounds`, and tells whether it ever had to wait.
-pub(crate) async fn guard<F>(call: F, bounds: Bounds<'_>) -> (Verdict, bool)
-where
-    F: Future<Output = Result<(), HandlerError>>,
-{
-    let mut call = pin!(call);
-    let mut timer: Option<Pin<Box<Sleep>>> = None;
-    let verdict = poll_fn(|cx| match poll_caught(call.as_mut(), bounds.marker, bounds.delivery, cx) {
-        Poll::Pending => poll_timer(&mut timer, &bounds, cx),
-        ready @ Poll::Ready(_) => ready,
-    })
-    .await;
-    (verdict, timer.is_some())
-}
-
-#[inline]
-fn poll_caught<F>(
-    call: Pin<&mut F>,
-    marker: &Marker,
-    delivery: (FlightId, u32),
-    cx: &mut TaskContext<'_>,
-) -> Poll<Verdict>
-where
-    F: Future<Output = Result<(), HandlerError>>,
-{
-    marker.enter(delivery.0, delivery.1);
-    let polled = catch_unwind(AssertUnwindSafe(|| {
-        call.poll(cx).map_err(|error| Box::new(CallError::Returned(error)))
-    }));
-    marker.leave();
-    polled.unwrap_or_else(|panic| {
-        Poll::Ready(Err(Box::new(CallError::Panicked(panic_message(panic.as_ref())))))
-    })
-}
-
-/// Arms the timer at the first wait, so that a call that never waits never pays for one.
-fn poll_timer(
-    timer: &mut Option<Pin<Box<Sleep>>>,
-    bounds: &Bounds<'_>,
-    cx: &mut TaskContext<'_>,
-) -> Poll<Verdict> {
-    let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + bounds.timeout)));
-    if let Some(deadline) = bounds.deadline.get()
-        && deadline < timer.deadline()
+impl Guard<'_> {
+    /// Awaits a handler's call within the bounds, and tells whether it ever had to wait.
+    #[inline]
+    pub(crate) async fn call<F>(&self, index: u32, mut call: Pin<&mut F>) -> (Verdict, bool)
+    where
+        F: Future<Output = Result<(), HandlerError>>,
     {
-        timer.as_mut().reset(deadline);
+        let mut timer: Option<Pin<Box<Sleep>>> = None;
+        let verdict = poll_fn(|cx| match self.poll_caught(index, call.as_mut(), cx) {
+            Poll::Pending => self.poll_timer(&mut timer, cx),
+            ready @ Poll::Ready(_) => ready,
+        })
+        .await;
+        (verdict, timer.is_some())
     }
-    let limit = if bounds.deadline.get().is_some_and(|deadline| deadline == timer.deadline()) {
-        crate::context::SQLITE_TRANSACTION_MAX
-    } else {
-        bounds.timeout
-    };
-    timer.as_mut().poll(cx).map(|()| Err(Box::new(CallError::TimedOut(limit))))
+
+    #[inline]
+    fn poll_caught<F>(&self, index: u32, call: Pin<&mut F>, cx: &mut TaskContext<'_>) -> Poll<Verdict>
+    where
+        F: Future<Output = Result<(), HandlerError>>,
+    {
+        self.marker.enter(self.flight, index);
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            call.poll(cx).map_err(|error| Box::new(CallError::Returned(error)))
+        }));
+        self.marker.leave();
+        polled.unwrap_or_else(|panic| {
+            Poll::Ready(Err(Box::new(CallError::Panicked(panic_message(panic.as_ref())))))
+        })
+    }
+
+    /// Arms the timer at the first wait, so that a call that never waits never pays for one.
+    #[cold]
+    fn poll_timer(&self, timer: &mut Option<Pin<Box<Sleep>>>, cx: &mut TaskContext<'_>) -> Poll<Verdict> {
+        let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + self.timeout)));
+        let deadline = self.deadline.get().filter(|deadline| *deadline <= timer.deadline());
+        if let Some(deadline) = deadline
+            && deadline < timer.deadline()
+        {
+            timer.as_mut().reset(deadline);
+        }
+        let limit = deadline.map_or(self.timeout, |_| crate::context::SQLITE_TRANSACTION_MAX);
+        timer.as_mut().poll(cx).map(|()| Err(Box::new(CallError::TimedOut(limit))))
+    }
 }
 
 /// Runs `action`, turning a panic into its message.

@@ -5,15 +5,13 @@
 
 use std::cell::Cell;
 use std::collections::{HashSet, VecDeque};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::Host;
-use super::guard::{Bounds, guard};
+use super::guard::Guard;
 use super::shared::Shared;
 use crate::catalogue::TypeInfo;
 use crate::context::Context;
@@ -65,6 +63,7 @@ impl Tally {
 pub(crate) struct Run<'a> {
     pub(super) host: &'a Host,
     pub(super) segment: &'a Segment,
+    pub(super) guard: Guard<'a>,
     info: TypeInfo,
     pub(super) tally: &'a mut Tally,
     next: u32,
@@ -75,6 +74,16 @@ pub(crate) struct Run<'a> {
     pub(super) alone: bool,
 }
 
+/// What a pass does next.
+enum Step {
+    Deliver(u32),
+    /// Wait for the rate limiter.
+    Wait(Duration),
+    /// Commit what was shared.
+    Flush,
+    Over,
+}
+
 /// The future of one pass. Not `Send`: a worker never leaves its thread.
 pub(crate) type RunFuture<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
@@ -83,27 +92,43 @@ pub(crate) type RunFn<M> = for<'a> fn(&'a mut M, Run<'a>) -> RunFuture<'a>;
 
 pub(crate) fn run_handler<'a, M: Handle<E>, E: Event>(module: &'a mut M, mut run: Run<'a>) -> RunFuture<'a> {
     Box::pin(async move {
-        let segment = run.segment;
-        let deadline = Cell::new(None);
-        while let Some(index) = run.next().await {
+        let (host, segment) = (run.host, run.segment);
+        loop {
+            let index = match run.step() {
+                Step::Deliver(index) => index,
+                Step::Wait(time) => {
+                    tokio::time::sleep(time).await;
+                    continue;
+                }
+                Step::Flush => {
+                    run.flush().await;
+                    continue;
+                }
+                Step::Over => return,
+            };
             let envelope = &*segment.events[index as usize];
-            let Some(event) = run.decode::<E>(envelope, index) else {
+            let Some(event) = run.event::<E>(envelope, index) else {
                 continue;
             };
-            deadline.set(run.shared.deadline(run.host.services.store.database_kind()));
-            let mut cx = run.context(envelope, index, &deadline);
-            let call = module.handle(event, &mut cx);
-            let (verdict, waited) = guard(call, run.bounds(index, &deadline)).await;
+            let mut cx = Context {
+                envelope,
+                attempt: segment.attempts.of(index),
+                module: &host.name,
+                services: &host.services,
+                deadline: &run.guard.deadline,
+                work: &mut run.shared.work,
+            };
+            let (verdict, waited) = {
+                let call = pin!(module.handle(event, &mut cx));
+                run.guard.call(index, call).await
+            };
             match verdict {
-                Ok(()) if cx.transaction.is_none() && cx.emitted.is_empty() => {
-                    run.shared.take_back(cx.shared);
-                    run.acknowledged(index);
-                }
-                Ok(()) => run.succeeded(index, cx).await,
-                Err(error) => run.undo(index, *error, cx).await,
+                Ok(()) if run.shared.work.is_touched() => run.succeeded(index).await,
+                Ok(()) => run.acknowledged(index),
+                Err(error) => run.undo(index, *error).await,
             }
             if waited {
-                run.host.report_progress(run.tally);
+                host.report_progress(run.tally);
             }
         }
     })
@@ -111,38 +136,43 @@ pub(crate) fn run_handler<'a, M: Handle<E>, E: Event>(module: &'a mut M, mut run
 
 impl<'a> Run<'a> {
     pub(super) fn new(host: &'a Host, segment: &'a Segment, info: TypeInfo, tally: &'a mut Tally) -> Self {
+        let guard = Guard {
+            timeout: host.timeout,
+            marker: &host.marker,
+            flight: segment.flight,
+            deadline: Cell::new(None),
+        };
         let (shared, again) = (Shared::default(), VecDeque::new());
-        Self { host, segment, info, tally, next: segment.from, shared, again, alone: false }
+        Self { host, segment, guard, info, tally, next: segment.from, shared, again, alone: false }
     }
 
-    /// Returns the next delivery that may be started, or `None` when this pass is over.
-    async fn next(&mut self) -> Option<u32> {
+    /// Takes the next delivery that may be started, or tells what is to be done first.
+    #[inline]
+    fn step(&mut self) -> Step {
         loop {
             if self.tally.end.is_some() {
                 self.abandon();
-                return None;
+                return Step::Over;
             }
-            self.alone = !self.again.is_empty();
-            if self.alone {
-                return self.again.pop_front();
+            if let Some(index) = self.again.pop_front() {
+                self.alone = true;
+                return Step::Deliver(index);
             }
-            if self.next == self.segment.to {
-                if self.shared.indices.is_empty() {
-                    return None;
-                }
-                self.flush().await;
-                continue;
-            }
-            if let Some(limiter) = &self.host.limiter {
-                limiter.until_ready(&self.host.services.stopping).await;
-            }
+            self.alone = false;
             let index = self.next;
-            self.next += 1;
+            if index == self.segment.to {
+                return if self.shared.indices.is_empty() { Step::Over } else { Step::Flush };
+            }
             if self.host.services.stopping.load(Ordering::Relaxed) || self.is_held_back(index) {
+                self.next += 1;
                 self.tally.except(self.segment, index, Outcome::NotTried);
                 continue;
             }
-            return Some(index);
+            if let Some(time) = self.host.limiter.as_ref().and_then(Limiter::take_turn) {
+                return Step::Wait(time);
+            }
+            self.next += 1;
+            return Step::Deliver(index);
         }
     }
 
@@ -156,6 +186,12 @@ impl<'a> Run<'a> {
             && self.key(index).is_some_and(|key| self.tally.failed_keys.contains(key))
     }
 
+    #[inline]
+    fn event<E: Event>(&mut self, envelope: &'a Envelope, index: u32) -> Option<&'a E> {
+        let known = self.segment.values.get(index as usize).and_then(|value| value.downcast_ref::<E>());
+        known.or_else(|| self.decode(envelope, index))
+    }
+
     fn decode<E: Event>(&mut self, envelope: &'a Envelope, index: u32) -> Option<&'a E> {
         let problem = match self.info.decode(envelope) {
             Ok(value) => match value.downcast_ref::<E>() {
@@ -166,39 +202,6 @@ impl<'a> Run<'a> {
         };
         self.failed(index, FailureKind::Decode, &problem);
         None
-    }
-
-    fn context<'c>(
-        &mut self,
-        envelope: &'c Envelope,
-        index: u32,
-        deadline: &'c Cell<Option<Instant>>,
-    ) -> Context<'c>
-    where
-        'a: 'c,
-    {
-        Context {
-            envelope,
-            attempt: self.segment.attempts.of(index),
-            module: &self.host.name,
-            services: &self.host.services,
-            deadline,
-            transaction: None,
-            shared: self.shared.lend(),
-            emitted: Vec::new(),
-        }
-    }
-
-    fn bounds<'c>(&self, index: u32, deadline: &'c Cell<Option<Instant>>) -> Bounds<'c>
-    where
-        'a: 'c,
-    {
-        Bounds {
-            timeout: self.host.timeout,
-            deadline,
-            marker: &self.host.marker,
-            delivery: (self.segment.flight, index),
-        }
     }
 
     fn acknowledged(&mut self, index: u32) {
@@ -249,14 +252,10 @@ impl Limiter {
         Self(Arc::new(governor::RateLimiter::direct(quota)))
     }
 
-    async fn until_ready(&self, stopping: &std::sync::atomic::AtomicBool) {
+    /// Returns `None` if a delivery may start now, else how long to wait before asking again.
+    fn take_turn(&self) -> Option<Duration> {
         use governor::clock::Clock;
-        while let Err(not_yet) = self.0.check() {
-            if stopping.load(Ordering::Relaxed) {
-                return;
-            }
-            let wait = not_yet.wait_time_from(governor::clock::DefaultClock::default().now());
-            tokio::time::sleep(wait.min(STOP_CHECK)).await;
-        }
+        let not_yet = self.0.check().err()?;
+        Some(not_yet.wait_time_from(governor::clock::DefaultClock::default().now()).min(STOP_CHECK))
     }
 }

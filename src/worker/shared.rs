@@ -11,12 +11,11 @@ use tokio::time::Instant;
 use super::commit::commit;
 use super::guard::CallError;
 use super::run::Run;
-use crate::context::{Context, SQLITE_TRANSACTION_MAX};
+use crate::context::{SQLITE_TRANSACTION_MAX, Work};
 use crate::delivery::FailureKind;
 use crate::error::HandlerError;
 use crate::ledger::{Attempts, Outcome};
-use crate::publication::Submission;
-use crate::store::{DatabaseKind, Receipts, StoreError, Transaction};
+use crate::store::{Receipts, StoreError};
 
 /// How long a transaction stays open for others to join.
 const OPEN_MAX: Duration = Duration::from_millis(20);
@@ -24,48 +23,35 @@ const OPEN_MAX: Duration = Duration::from_millis(20);
 /// What some deliveries did, not yet committed.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    transaction: Option<Transaction>,
-    opened_at: Option<Instant>,
+    pub(super) work: Work,
+    /// When the first of them was done.
+    since: Option<Instant>,
     /// The deliveries, by their place in the segment.
     pub(super) indices: Vec<u32>,
-    emitted: Vec<Submission>,
-}
-
-impl Shared {
-    /// Hands the open transaction to the next delivery.
-    pub(super) fn lend(&mut self) -> Option<Transaction> {
-        self.transaction.take()
-    }
-
-    /// Takes it back from one that did not need it.
-    pub(super) fn take_back(&mut self, transaction: Option<Transaction>) {
-        self.transaction = transaction;
-    }
-
-    /// Returns when whoever holds the transaction must be done with it.
-    pub(super) fn deadline(&self, database: DatabaseKind) -> Option<Instant> {
-        self.transaction.as_ref()?;
-        self.opened_at.filter(|_| database == DatabaseKind::Sqlite).map(|at| at + SQLITE_TRANSACTION_MAX)
-    }
 }
 
 impl Run<'_> {
     /// Keeps the effects of a delivery that went well, and commits them unless others may join.
-    pub(super) async fn succeeded(&mut self, index: u32, cx: Context<'_>) {
+    pub(super) async fn succeeded(&mut self, index: u32) {
         let now = Instant::now();
-        let opened_at = *self.shared.opened_at.get_or_insert(now);
-        self.shared.transaction = cx.transaction.or(cx.shared);
-        self.shared.emitted.extend(cx.emitted);
+        let since = *self.shared.since.get_or_insert(now);
+        self.shared.work.keep();
         self.shared.indices.push(index);
         let is_full = self.shared.indices.len() >= self.host.sharing as usize;
-        if self.alone || is_full || now - opened_at >= OPEN_MAX {
+        if self.alone || is_full || now - since >= OPEN_MAX {
             self.flush().await;
         }
     }
 
+    /// Takes what is shared: nothing is held any more that others wait for.
+    fn take_shared(&mut self) -> Shared {
+        self.guard.deadline.set(None);
+        std::mem::take(&mut self.shared)
+    }
+
     /// Commits what is shared. If that fails, each delivery is run again alone.
     pub(super) async fn flush(&mut self) {
-        let Shared { transaction, indices, emitted, .. } = std::mem::take(&mut self.shared);
+        let Shared { work: Work { transaction, emitted, .. }, indices, .. } = self.take_shared();
         if indices.is_empty() {
             return;
         }
@@ -98,16 +84,17 @@ impl Run<'_> {
 
     /// Undoes what a delivery did that did not go well, and reports it; if it shared
     /// its transaction, each delivery runs again alone first.
-    pub(super) async fn undo(&mut self, index: u32, error: CallError, cx: Context<'_>) {
+    pub(super) async fn undo(&mut self, index: u32, error: CallError) {
         let (kind, message) = failure_of(error);
-        let Context { transaction, shared, .. } = cx;
-        let took_part = transaction.is_some() && !self.shared.indices.is_empty();
-        self.shared.take_back(shared);
-        // Rolled back by a task of the bus, before anybody else gets the connection.
-        drop(transaction);
+        let is_joined = self.shared.work.is_joined();
+        self.shared.work.undo();
+        if is_joined {
+            self.guard.deadline.set(None);
+        }
         let ends_worker = matches!(kind, FailureKind::Panic | FailureKind::Timeout);
-        if took_part {
-            self.again.extend(std::mem::take(&mut self.shared).indices);
+        if is_joined && !self.shared.indices.is_empty() {
+            let undone = self.take_shared().indices;
+            self.again.extend(undone);
             if !ends_worker {
                 return self.again.push_back(index);
             }
@@ -124,7 +111,7 @@ impl Run<'_> {
 
     /// The worker ends: what was undone or is not committed was not tried.
     pub(super) fn abandon(&mut self) {
-        let shared = std::mem::take(&mut self.shared);
+        let shared = self.take_shared();
         for index in shared.indices.into_iter().chain(std::mem::take(&mut self.again)) {
             self.tally.except(self.segment, index, Outcome::NotTried);
         }
