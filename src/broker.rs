@@ -166,7 +166,7 @@ impl Broker {
             Input::RowsAppeared => self.ledger.rows_appeared(now),
             Input::Watch { id, reply } => self.watch(id, reply),
             Input::LowWater(reply) => {
-                reply.send(self.low_water()).ok();
+                reply.send(self.ledger.low_water()).ok();
             }
             Input::Control(control) => self.control(control),
         }

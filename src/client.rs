@@ -1,5 +1,6 @@
 //! A client: publishes, reads, redrives and replays, and delivers nothing itself.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
@@ -11,7 +12,7 @@ use crate::audit::{
 };
 use crate::catalogue::Catalogue;
 use crate::delivery::{Route, Routed};
-use crate::publication::{PAYLOAD_BYTES_MAX, PublishError, RawEvent};
+use crate::publication::{PAYLOAD_BYTES_MAX, PublishError, RawEvent, Submission, without_repeats};
 use crate::services::Services;
 use crate::store::{
     BUS_MIGRATIONS, CommitError, MigrationSet, MigrationStatus, Store, StoreError, StoreOptions,
@@ -93,28 +94,30 @@ impl Client {
         events: Vec<RawEvent>,
         catalogue: &Catalogue,
     ) -> Result<Vec<Submitted>, (usize, PublishError)> {
-        let route = Arc::new(Route::none());
-        let mut routed = Vec::with_capacity(events.len());
-        for (position, event) in events.into_iter().enumerate() {
-            let submission =
-                event.seal(catalogue, self.payload_bytes_max).map_err(|error| (position, error))?;
-            routed.push(Routed { envelope: submission.envelope, route: Arc::clone(&route) });
-        }
-        let ids: Vec<Uuid> = routed.iter().map(|event| event.envelope.id).collect();
-        let known = self.insert(routed, &ids).await?;
-        Ok(ids.into_iter().map(|id| Submitted { id, duplicate: known.contains(&id) }).collect())
+        let seal = |(position, event): (usize, RawEvent)| {
+            event.seal(catalogue, self.payload_bytes_max).map_err(|error| (position, error))
+        };
+        let submissions: Vec<Submission> =
+            events.into_iter().enumerate().map(seal).collect::<Result<_, _>>()?;
+        let ids: Vec<Uuid> = submissions.iter().map(|submission| submission.envelope.id).collect();
+        let mut known = self.insert(without_repeats(submissions)?, &ids).await?;
+        // The second of two with one id finds the first one stored.
+        Ok(ids.into_iter().map(|id| Submitted { id, duplicate: !known.insert(id) }).collect())
     }
 
+    /// Stores what is not stored yet, and returns the ids of what was.
     async fn insert(
         &self,
-        mut routed: Vec<Routed>,
+        submissions: Vec<Submission>,
         ids: &[Uuid],
-    ) -> Result<Vec<Uuid>, (usize, PublishError)> {
-        let mut known = Vec::new();
-        let mut seen = std::collections::HashSet::new();
-        routed.retain(|event| seen.insert(event.envelope.id));
-        while !routed.is_empty() {
-            match self.store.insert_as_client(&routed).await {
+    ) -> Result<HashSet<Uuid>, (usize, PublishError)> {
+        let route = Arc::new(Route::none());
+        let routed =
+            |submission: Submission| Routed { envelope: submission.envelope, route: Arc::clone(&route) };
+        let mut events: Vec<Routed> = submissions.into_iter().map(routed).collect();
+        let mut known = HashSet::new();
+        while !events.is_empty() {
+            match self.store.insert_as_client(&events).await {
                 Ok(()) => break,
                 Err(CommitError::Store(error)) => return Err((0, PublishError::Store(error.to_string()))),
                 Err(CommitError::Duplicates(duplicates)) => {
@@ -123,7 +126,7 @@ impl Client {
                         return Err((position, PublishError::Conflict(conflict.id)));
                     }
                     known.extend(duplicates.iter().map(|duplicate| duplicate.id));
-                    routed.retain(|event| !known.contains(&event.envelope.id));
+                    events.retain(|event| !known.contains(&event.envelope.id));
                 }
             }
         }

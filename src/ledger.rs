@@ -168,9 +168,18 @@ impl Ledger {
         }
     }
 
-    /// Returns what is to be written since the last call.
+    /// Returns whether anything waits to be written.
+    pub(crate) fn owes_settlement(&self) -> bool {
+        !self.settlement.is_empty()
+    }
+
+    /// Takes what waits to be written. Say afterwards what became of it: [`Ledger::settled`] or [`Ledger::not_settled`].
     pub(crate) fn take_settlement(&mut self) -> Settlement {
-        std::mem::take(&mut self.settlement)
+        let settlement = std::mem::take(&mut self.settlement);
+        if let Some(seq) = settlement.oldest_seq {
+            self.hold_mark(seq);
+        }
+        settlement
     }
 
     pub(crate) fn take_dead(&mut self) -> Vec<DeadLetter> {
@@ -181,12 +190,23 @@ impl Ledger {
         std::mem::take(&mut self.rebuilds)
     }
 
-    /// Returns a sequence number below which nothing of this node is unprocessed
-    /// and without rows, but for settlements that were taken and not yet written.
+    /// Returns a sequence number below which nothing of this node is unprocessed and without rows.
     pub(crate) fn low_water(&self) -> i64 {
         let held = self.marks.first_key_value().map(|(seq, _)| *seq);
         let marks = held.into_iter().chain(self.settlement.oldest_seq);
         marks.fold(self.next_seq, i64::min)
+    }
+
+    /// Keeps the low-water mark where it is, and returns it, until it is released.
+    pub(crate) fn hold_low_water(&mut self) -> i64 {
+        let mark = self.low_water();
+        self.hold_mark(mark);
+        mark
+    }
+
+    /// Lets go of a mark that [`Ledger::hold_low_water`] returned.
+    pub(crate) fn release_low_water(&mut self, mark: i64) {
+        self.release_mark(mark);
     }
 
     fn hold_mark(&mut self, seq: i64) {

@@ -136,7 +136,7 @@ pub(crate) fn reload_routes(services: &Arc<Services>) {
 
 /// Sees to events of which this node does not know whether they were stored: if
 /// they were, their deliveries become rows. Tries until the store answers.
-pub(crate) fn rescue(services: Arc<Services>, ids: Vec<Uuid>, guard: i64) {
+pub(crate) fn rescue(services: Arc<Services>, ids: Vec<Uuid>, mark: i64) {
     let shared = Arc::clone(&services);
     drop(shared.runtime.spawn(async move {
         loop {
@@ -152,7 +152,7 @@ pub(crate) fn rescue(services: Arc<Services>, ids: Vec<Uuid>, guard: i64) {
             }
             tokio::time::sleep(RESCUE_EVERY).await;
         }
-        services.inbox.push(Input::Rescued(guard));
+        services.inbox.push(Input::Rescued(mark));
         services.look_now.notify_one();
     }));
 }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -220,7 +222,7 @@ pub enum PublishError {
         bytes_max: usize,
     },
     /// The id is taken by an event with another type or payload.
-    #[error("event {0} is stored already with another type or payload")]
+    #[error("id {0} is taken by an event with another type or payload")]
     Conflict(Uuid),
     /// The bus is shutting down.
     #[error("the bus is shutting down; nothing was stored")]
@@ -229,6 +231,36 @@ pub enum PublishError {
     /// stored: publish it again with the same id to be sure.
     #[error("event could not be stored: {0}")]
     Store(String),
+}
+
+/// Leaves out submissions that repeat an earlier one of the list, id and content; one that has the
+/// id alone is refused, with its position.
+pub(crate) fn without_repeats(
+    submissions: Vec<Submission>,
+) -> Result<Vec<Submission>, (usize, PublishError)> {
+    if !submissions.iter().any(|submission| submission.id_given) {
+        return Ok(submissions);
+    }
+    let mut places = HashMap::with_capacity(submissions.len());
+    let mut distinct: Vec<Submission> = Vec::with_capacity(submissions.len());
+    for (position, submission) in submissions.into_iter().enumerate() {
+        let id = submission.envelope.id;
+        match places.entry(id) {
+            Entry::Vacant(entry) => {
+                entry.insert(distinct.len());
+                distinct.push(submission);
+            }
+            Entry::Occupied(entry) => {
+                let (first, again) = (&distinct[*entry.get()].envelope, &submission.envelope);
+                let is_same =
+                    first.event_type == again.event_type && first.payload.json() == again.payload.json();
+                if !is_same {
+                    return Err((position, PublishError::Conflict(id)));
+                }
+            }
+        }
+    }
+    Ok(distinct)
 }
 
 /// Writes a value as JSON that takes no more memory than it has bytes.

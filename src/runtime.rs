@@ -5,7 +5,9 @@
 //! reactor that it was made on.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix_rt::{Arbiter, ArbiterHandle, System};
@@ -54,8 +56,9 @@ impl Runtime {
     }
 
     /// Spawns a task on the actor's thread that this is called on: no other thread has to wake up for it.
-    pub(crate) fn spawn_here(future: impl Future<Output = ()> + 'static) {
-        drop(actix_rt::spawn(future));
+    pub(crate) fn spawn_here(&self, future: impl Future<Output = ()> + 'static) {
+        let future = Some(Box::pin(future));
+        drop(actix_rt::spawn(Within { runtime: self.tokio.clone(), future }));
     }
 
     pub(crate) fn handle(&self) -> &Handle {
@@ -87,6 +90,27 @@ impl Runtime {
     /// Ends all threads. One that is blocked by a handler is left behind.
     pub(crate) fn stop(&self) {
         self.system.stop();
+    }
+}
+
+/// A future that is dropped within the runtime, as its connections need one to go back to their pool.
+struct Within<F> {
+    runtime: Handle,
+    future: Option<Pin<Box<F>>>,
+}
+
+impl<F: Future<Output = ()>> Future for Within<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.future.as_mut().map_or(Poll::Ready(()), |future| future.as_mut().poll(cx))
+    }
+}
+
+impl<F> Drop for Within<F> {
+    fn drop(&mut self) {
+        let _entered = self.runtime.enter();
+        drop(self.future.take());
     }
 }
 

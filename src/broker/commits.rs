@@ -18,7 +18,6 @@ use super::{Broker, CommitEvents, Input, PublishRequest, Stored};
 use crate::delivery::{Routed, Settlement, payload_bytes};
 use crate::ledger::Admission;
 use crate::publication::PublishError;
-use crate::runtime::Runtime;
 use crate::store::{Commit, CommitDone, CommitError, Duplicate, StoreError};
 
 mod queue;
@@ -56,31 +55,23 @@ impl Broker {
         self.commits.wait(request);
     }
 
-    /// Returns a sequence number below which this node owns nothing unprocessed.
-    pub(super) fn low_water(&self) -> i64 {
-        let guards = self.commits.guards.iter().chain(&self.commits.settlement.oldest_seq);
-        guards.copied().fold(self.ledger.low_water(), i64::min)
-    }
-
     /// Returns how many more events have to come before another commit is started.
     pub(super) fn events_wanted(&self) -> usize {
         if self.now() < self.commits.rest_until { usize::MAX } else { self.commits.events_wanted() }
     }
 
     pub(super) fn start_commits(&mut self) {
-        self.commits.settlement.absorb(self.ledger.take_settlement());
         if self.now() < self.commits.rest_until {
             return;
         }
-        while self.commits.may_persist() {
+        while self.commits.may_persist(self.ledger.owes_settlement()) {
             let requests = self.commits.begin();
             let settlement =
-                if self.commits.one_writer { self.commits.take_settlement() } else { Settlement::default() };
+                if self.commits.one_writer { self.ledger.take_settlement() } else { Settlement::default() };
             self.commit(requests, settlement);
         }
-        let settles = !self.commits.settlement.is_empty();
-        if !self.commits.settling && settles && !self.commits.one_writer {
-            let settlement = self.commits.take_settlement();
+        if !self.commits.one_writer && !self.commits.settling && self.ledger.owes_settlement() {
+            let settlement = self.ledger.take_settlement();
             self.commits.settling = true;
             self.commit(Vec::new(), settlement);
         }
@@ -113,7 +104,7 @@ impl Broker {
             }
         };
         if is_quick {
-            Runtime::spawn_here(task);
+            self.services.runtime.spawn_here(task);
         } else {
             drop(self.services.runtime.spawn(task));
         }
@@ -128,7 +119,6 @@ impl Broker {
         }
         match result {
             Ok(done) => {
-                self.commits.release_guard(settlement.oldest_seq);
                 self.ledger.settled(self.now(), &settlement);
                 self.watches.finished(&settlement.completed);
                 self.watches.finished(&done.finished);
@@ -142,9 +132,7 @@ impl Broker {
                 }
             }
             Err(error) => {
-                // Settling again is harmless: what was settled before changes nothing.
-                self.commits.release_guard(settlement.oldest_seq);
-                self.commits.settlement.absorb(settlement);
+                self.ledger.not_settled(settlement);
                 self.not_committed(requests, admission, error);
             }
         }
@@ -214,17 +202,16 @@ impl Broker {
             self.ledger.refused(admission);
             return;
         }
-        let guard = self.low_water();
-        self.commits.guards.push(guard);
+        let mark = self.ledger.hold_low_water();
         let events = self.ledger.refused(admission);
         self.ledger.rows_appeared(self.now());
         let ids = events.iter().map(|event| event.envelope.id).collect();
-        crate::maintenance::rescue(Arc::clone(&self.services), ids, guard);
+        crate::maintenance::rescue(Arc::clone(&self.services), ids, mark);
     }
 
     /// What became of a doubtful commit is known.
-    pub(super) fn rescued(&mut self, guard: i64) {
-        self.commits.release_guard(Some(guard));
+    pub(super) fn rescued(&mut self, mark: i64) {
+        self.ledger.release_low_water(mark);
         self.ledger.rows_appeared(self.now());
     }
 

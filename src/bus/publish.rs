@@ -1,7 +1,6 @@
 //! Publishing: an event is durable when the call returns.
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -9,7 +8,7 @@ use uuid::Uuid;
 use super::{Bus, Receipt};
 use crate::broker::{PublishRequest, Stored};
 use crate::event::{Event, assert_event_type};
-use crate::publication::{Publication, PublishError, RawEvent, Submission};
+use crate::publication::{Publication, PublishError, RawEvent, Submission, without_repeats};
 use crate::store::StoreError;
 use crate::worker::commit::route;
 
@@ -87,7 +86,8 @@ impl Bus {
 
     async fn submit_chunks(&self, submissions: Vec<Submission>) -> Result<Vec<Receipt>, PublishError> {
         let ids: Vec<Uuid> = submissions.iter().map(|submission| submission.envelope.id).collect();
-        let mut rest = without_repeats(submissions)?.into_iter().peekable();
+        let distinct = without_repeats(submissions).map_err(|(_, error)| error)?;
+        let mut rest = distinct.into_iter().peekable();
         let mut known = HashSet::new();
         while rest.peek().is_some() {
             let chunk: Vec<Submission> = rest.by_ref().take(CHUNK).collect();
@@ -112,31 +112,4 @@ impl Bus {
         services.publish(PublishRequest { events, ids_given, duplicates: Vec::new(), reply });
         answer.await.unwrap_or(Err(PublishError::ShuttingDown))
     }
-}
-
-/// Leaves out events that repeat an earlier one of the list, id and content.
-fn without_repeats(submissions: Vec<Submission>) -> Result<Vec<Submission>, PublishError> {
-    if !submissions.iter().any(|submission| submission.id_given) {
-        return Ok(submissions);
-    }
-    let mut positions = HashMap::with_capacity(submissions.len());
-    let mut distinct: Vec<Submission> = Vec::with_capacity(submissions.len());
-    for submission in submissions {
-        let id = submission.envelope.id;
-        match positions.entry(id) {
-            Entry::Vacant(entry) => {
-                entry.insert(distinct.len());
-                distinct.push(submission);
-            }
-            Entry::Occupied(entry) => {
-                let (first, again) = (&distinct[*entry.get()].envelope, &submission.envelope);
-                let is_same =
-                    first.event_type == again.event_type && first.payload.json() == again.payload.json();
-                if !is_same {
-                    return Err(PublishError::Conflict(id));
-                }
-            }
-        }
-    }
-    Ok(distinct)
 }

@@ -93,8 +93,19 @@ impl Ledger {
         });
     }
 
+    /// Says that a settlement may not be written: it waits again. Should it be, writing it twice changes nothing.
+    pub(crate) fn not_settled(&mut self, settlement: Settlement) {
+        if let Some(seq) = settlement.oldest_seq {
+            self.release_mark(seq);
+        }
+        self.settlement.absorb(settlement);
+    }
+
     /// Says that a settlement is written: claims see its rows from now on.
     pub(crate) fn settled(&mut self, now: Duration, settlement: &Settlement) {
+        if let Some(seq) = settlement.oldest_seq {
+            self.release_mark(seq);
+        }
         for row in &settlement.rows {
             if let (Some(keys), Some(key)) = (self.keys_of(&row.module), &row.ordering_key) {
                 keys.row_arrived(key, Origin::Memory);

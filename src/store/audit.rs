@@ -30,8 +30,10 @@ macro_rules! events_where {
 // One statement a question, so that each can use its own index.
 pub(super) static EVENTS: Statement = Statement::new(events_where!("1 = 1"));
 pub(super) static EVENTS_OF_TYPE: Statement = Statement::new(events_where!("e.type = $6"));
-pub(super) static EVENTS_OF_CHAIN: Statement =
-    Statement::new(events_where!("($7 IS NULL OR e.type = $7) AND (e.correlation_id = $6 OR e.id = $6)"));
+pub(super) static EVENTS_OF_CHAIN: Statement = Statement::new(events_where!(
+    "($7 IS NULL OR e.type = $7) AND (NOT $8 OR e.error IS NOT NULL)
+                  AND (e.correlation_id = $6 OR e.id = $6)"
+));
 pub(super) static FAILED_EVENTS: Statement = Statement::new(events_where!("e.error IS NOT NULL"));
 pub(super) static FAILED_EVENTS_OF_TYPE: Statement =
     Statement::new(events_where!("e.error IS NOT NULL AND e.type = $6"));
@@ -74,8 +76,8 @@ impl Store {
         let mut values = crate::args![cursor.unwrap_or(i64::MAX), limit, filter.since, filter.until, state];
         let failed = filter.state == Some(EventState::Failed);
         let statement = match (&filter.correlation_id, &filter.event_type, failed) {
-            (Some(chain), event_type, _) => {
-                values.extend(crate::args![*chain, event_type.clone()]);
+            (Some(chain), event_type, failed) => {
+                values.extend(crate::args![*chain, event_type.clone(), failed]);
                 &EVENTS_OF_CHAIN
             }
             (None, Some(event_type), failed) => {
@@ -86,12 +88,8 @@ impl Store {
             (None, None, false) => &EVENTS,
         };
         let rows = self.read().await?.fetch(statement, values).await?;
-        let full = rows.len() >= limit as usize;
-        let mut items = rows.iter().map(event).collect::<Result<Vec<_>, _>>()?;
-        let next_cursor = items.last().filter(|_| full).map(|last| last.seq);
-        if failed {
-            items.retain(|event| event.error.is_some());
-        }
+        let items = rows.iter().map(event).collect::<Result<Vec<_>, _>>()?;
+        let next_cursor = items.last().filter(|_| items.len() >= limit as usize).map(|last| last.seq);
         Ok(Page { items, next_cursor })
     }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
 mod cancellation;
+mod dropped;
 mod effects;
 mod events;
 mod guide;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use stentor::audit::EventDetail;
+use stentor::audit::{EventDetail, EventFilter, EventState};
 use stentor::delivery::DeliveryState;
-use stentor::{Bus, ModuleOptions, RawEvent, Receipt, RetryPolicy};
+use stentor::{Bus, ModuleOptions, Publication, RawEvent, Receipt, RetryPolicy};
 use uuid::Uuid;
 
 use crate::events::{Act, Happened, Watcher, happened};
@@ -19,6 +19,7 @@ crate::on_both_databases!(
     a_payload_that_does_not_decode_is_parked_and_names_the_field,
     used_up_attempts_park_the_delivery_and_announce_it,
     a_redriven_dead_letter_succeeds_and_clears_the_error,
+    the_failures_of_a_chain_are_found_behind_its_successes,
 );
 
 fn quick() -> ModuleOptions {
@@ -177,5 +178,27 @@ async fn a_redriven_dead_letter_succeeds_and_clears_the_error(world: World) {
         }
     })
     .await;
+    bus.shutdown(Duration::from_secs(5)).await.unwrap();
+}
+
+async fn the_failures_of_a_chain_are_found_behind_its_successes(world: World) {
+    let watcher = Watcher::new([Act::FailFatally]);
+    let bus = start(&world, &watcher, quick()).await;
+    let chain = Uuid::now_v7();
+    let mut ids = Vec::new();
+    for number in 0..4 {
+        let event = Publication::new(happened(number)).correlation_id(chain);
+        let receipt = bus.publish(event).await.unwrap();
+        soon(receipt.processed()).await.unwrap();
+        ids.push(receipt.id());
+    }
+    let filter = EventFilter {
+        correlation_id: Some(chain),
+        state: Some(EventState::Failed),
+        ..EventFilter::default()
+    };
+    let page = bus.client().events(&filter, None, 2).await.unwrap();
+    assert_eq!(page.items.iter().map(|event| event.id).collect::<Vec<_>>(), ids[..1]);
+    assert_eq!(page.next_cursor, None);
     bus.shutdown(Duration::from_secs(5)).await.unwrap();
 }

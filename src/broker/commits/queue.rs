@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use super::super::PublishRequest;
-use crate::delivery::{Routed, Settlement, payload_bytes};
+use crate::delivery::{Routed, payload_bytes};
 
 /// The most events in one commit, unless one request alone has more.
 const EVENTS_MAX: usize = 2_048;
@@ -20,15 +20,12 @@ pub(in crate::broker) struct Commits {
     pub(super) one_writer: bool,
     pub(super) waiting: VecDeque<PublishRequest>,
     pub(super) waiting_events: usize,
-    pub(super) settlement: Settlement,
     /// Commits of new events under way, and how many events they have.
     pub(super) persisting: u32,
     pub(super) persisting_events: usize,
     pub(super) settling: bool,
     /// Ordering keys of the commits under way: a later event of one of them must not overtake.
     pub(super) persisting_keys: HashSet<String>,
-    /// Sequence numbers that the low-water mark must not pass while a settlement is under way.
-    pub(super) guards: Vec<i64>,
     pub(super) rest_until: Duration,
 }
 
@@ -38,19 +35,17 @@ impl Commits {
             one_writer,
             waiting: VecDeque::new(),
             waiting_events: 0,
-            settlement: Settlement::default(),
             persisting: 0,
             persisting_events: 0,
             settling: false,
             persisting_keys: HashSet::new(),
-            guards: Vec::new(),
             rest_until: Duration::ZERO,
         }
     }
 
     /// Returns whether nothing waits and nothing is under way.
     pub(in crate::broker) fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.settlement.is_empty() && self.persisting == 0 && !self.settling
+        self.waiting.is_empty() && self.persisting == 0 && !self.settling
     }
 
     pub(super) fn wait(&mut self, request: PublishRequest) {
@@ -70,9 +65,9 @@ impl Commits {
         }
     }
 
-    /// Returns whether a commit of new events may start.
-    pub(super) fn may_persist(&self) -> bool {
-        let settles = self.one_writer && self.persisting == 0 && !self.settlement.is_empty();
+    /// Returns whether a commit of new events may start, or one for a settlement that goes with them.
+    pub(super) fn may_persist(&self, owes_settlement: bool) -> bool {
+        let settles = owes_settlement && self.one_writer && self.persisting == 0;
         settles || self.threshold().is_some_and(|enough| self.waiting_events >= enough)
     }
 
@@ -122,18 +117,6 @@ impl Commits {
             self.persisting_keys.remove(key);
         }
     }
-
-    pub(super) fn take_settlement(&mut self) -> Settlement {
-        let settlement = std::mem::take(&mut self.settlement);
-        self.guards.extend(settlement.oldest_seq);
-        settlement
-    }
-
-    pub(super) fn release_guard(&mut self, guard: Option<i64>) {
-        if let Some(position) = guard.and_then(|guard| self.guards.iter().position(|held| *held == guard)) {
-            self.guards.swap_remove(position);
-        }
-    }
 }
 
 /// Returns the ordering keys of events, each as often as it comes.
@@ -180,7 +163,7 @@ mod tests {
 
     /// Begins a commit and returns its events.
     fn begin(commits: &mut Commits) -> Vec<Routed> {
-        assert!(commits.may_persist());
+        assert!(commits.may_persist(false));
         commits.begin().into_iter().flat_map(|(_, request)| request.events).collect()
     }
 
@@ -190,12 +173,12 @@ mod tests {
         let first = begin(&mut commits);
         assert_eq!((first.len(), commits.events_wanted()), (3, 3));
         singles(2).for_each(|request| commits.wait(request));
-        assert!(!commits.may_persist());
+        assert!(!commits.may_persist(false));
         assert_eq!(commits.events_wanted(), 1);
         commits.wait(request(1, None));
         let second = begin(&mut commits);
         commits.wait(request(9, None));
-        assert!(!commits.may_persist(), "there are two");
+        assert!(!commits.may_persist(false), "there are two");
         assert_eq!(commits.events_wanted(), usize::MAX);
         commits.persisted(&first);
         assert_eq!(begin(&mut commits).len(), 9);
@@ -227,7 +210,7 @@ mod tests {
         let second = begin(&mut commits);
         assert_eq!(second.len(), 2, "the key of the first commit stays behind");
         commits.persisted(&second);
-        assert!(!commits.may_persist());
+        assert!(!commits.may_persist(false));
         assert_eq!(commits.events_wanted(), usize::MAX);
         commits.persisted(&first);
         assert_eq!(begin(&mut commits).len(), 2);

@@ -161,17 +161,22 @@ impl Loading<'_> {
     }
 
     fn refused(&self, lines: &[u64], position: usize, error: PublishError) -> CliError {
+        let line = lines.get(position).copied().unwrap_or_default();
+        let is_conflict = matches!(error, PublishError::Conflict(_));
         match CliError::from(error) {
-            CliError::Usage(problem) => {
-                self.stopped(lines.get(position).copied().unwrap_or_default(), &problem)
-            }
+            CliError::Usage(problem) => self.stopped(line, &problem),
+            CliError::Failed(problem) if is_conflict => CliError::Failed(self.at(line, &problem)),
             CliError::Failed(problem) => CliError::Failed(format!("{problem}; {}", self.kept())),
             other => other,
         }
     }
 
     fn stopped(&self, line: u64, problem: &str) -> CliError {
-        CliError::Usage(format!("line {line}: {problem}; {}", self.kept()))
+        CliError::Usage(self.at(line, problem))
+    }
+
+    fn at(&self, line: u64, problem: &str) -> String {
+        format!("line {line}: {problem}; {}", self.kept())
     }
 
     fn kept(&self) -> String {

@@ -19,11 +19,8 @@ pub(super) struct Broker {
     /// Events and settlements share a transaction.
     pub(super) one_writer: bool,
     waiting: Vec<Routed>,
-    settlement: Settlement,
     persisting: bool,
     settling: bool,
-    /// What the low-water mark must not pass, beside what the ledger says.
-    guards: Vec<i64>,
     pub(super) is_draining: bool,
 }
 
@@ -54,31 +51,11 @@ pub(super) enum CommitResult {
 
 impl Broker {
     pub(super) fn new(one_writer: bool) -> Self {
-        Self {
-            one_writer,
-            waiting: Vec::new(),
-            settlement: Settlement::default(),
-            persisting: false,
-            settling: false,
-            guards: Vec::new(),
-            is_draining: false,
-        }
+        Self { one_writer, waiting: Vec::new(), persisting: false, settling: false, is_draining: false }
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.settlement.is_empty() && !self.persisting && !self.settling
-    }
-
-    fn take_settlement(&mut self) -> Settlement {
-        let settlement = std::mem::take(&mut self.settlement);
-        self.guards.extend(settlement.oldest_seq);
-        settlement
-    }
-
-    fn release_guard(&mut self, guard: Option<i64>) {
-        if let Some(position) = guard.and_then(|guard| self.guards.iter().position(|held| *held == guard)) {
-            self.guards.swap_remove(position);
-        }
+        self.waiting.is_empty() && !self.persisting && !self.settling
     }
 }
 
@@ -158,18 +135,16 @@ impl World {
     }
 
     fn start_commits(&mut self) {
-        let settlement = self.ledger.take_settlement();
-        self.broker.settlement.absorb(settlement);
-        let settles = !self.broker.settlement.is_empty();
+        let settles = self.ledger.owes_settlement();
         let one_writer = self.broker.one_writer;
         if !self.broker.persisting && (!self.broker.waiting.is_empty() || (settles && one_writer)) {
             let events = std::mem::take(&mut self.broker.waiting);
-            let settlement = if one_writer { self.broker.take_settlement() } else { Settlement::default() };
+            let settlement = if one_writer { self.ledger.take_settlement() } else { Settlement::default() };
             self.broker.persisting = true;
             self.commit(events, settlement, false);
         }
         if !self.broker.settling && settles && !one_writer {
-            let settlement = self.broker.take_settlement();
+            let settlement = self.ledger.take_settlement();
             self.broker.settling = true;
             self.commit(Vec::new(), settlement, false);
         }
@@ -260,7 +235,6 @@ impl World {
         result: CommitResult,
     ) {
         self.say(|| format!("hears that {seqs:?} is {result:?}"));
-        self.broker.release_guard(settlement.oldest_seq);
         if result == CommitResult::Done {
             self.ledger.settled(self.now, &settlement);
             if let Some(admission) = admission {
@@ -274,23 +248,23 @@ impl World {
         if result == CommitResult::Ambiguous {
             self.witness.doubt(&settlement);
         }
-        self.broker.settlement.absorb(settlement);
+        self.ledger.not_settled(settlement);
         let Some(admission) = admission else { return };
+        // Nobody has these events yet: the mark stays below them until they are rows.
+        let mark = (result == CommitResult::Ambiguous).then(|| self.ledger.hold_low_water());
         let _events = self.ledger.refused(admission);
-        if result == CommitResult::Ambiguous {
+        if let Some(mark) = mark {
             self.ledger.rows_appeared(self.now);
-            // Nobody has these events yet: the mark stays below them until they are rows.
-            self.broker.guards.extend(seqs.first());
             let delay = self.millis(0..500);
-            self.schedule(delay, Happening::Rescue(seqs.to_vec()));
+            self.schedule(delay, Happening::Rescue(seqs.to_vec(), mark));
         }
     }
 
-    pub(super) fn rescue(&mut self, seqs: &[i64]) {
+    pub(super) fn rescue(&mut self, seqs: &[i64], mark: i64) {
         for seq in seqs {
             self.store.make_rows(self.now, *seq);
         }
-        self.broker.release_guard(seqs.first().copied());
+        self.ledger.release_low_water(mark);
         self.ledger.rows_appeared(self.now);
     }
 
@@ -323,16 +297,11 @@ impl World {
     }
 
     pub(super) fn beat(&mut self) {
-        let low_water = self.broker_low_water();
+        let low_water = self.ledger.low_water();
         assert!(low_water >= self.low_water, "the low-water mark went back");
         self.low_water = low_water;
         self.check_low_water();
         self.schedule(Duration::from_millis(300), Happening::Beat);
-    }
-
-    fn broker_low_water(&self) -> i64 {
-        let guards = self.broker.guards.iter().chain(&self.broker.settlement.oldest_seq);
-        guards.copied().fold(self.ledger.low_water(), i64::min)
     }
 
     /// The node that is running ended; another takes over what it left.

@@ -48,11 +48,7 @@ impl World {
 
     /// A stop goes on until everything is in the store, or what is left is given up.
     fn drain_on(&mut self) {
-        if self.ledger.is_drained()
-            && self.broker.is_idle()
-            && self.operations.is_empty()
-            && !self.is_rescuing()
-        {
+        if self.ledger.is_drained() && self.broker.is_idle() && self.operations.is_empty() {
             self.check_clean_stop();
             self.say(|| "has stopped".to_owned());
             self.next_node();

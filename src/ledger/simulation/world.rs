@@ -26,7 +26,8 @@ pub(super) enum Happening {
     Effect(u32),
     /// The broker hears of it.
     Reply(u32),
-    Rescue(Vec<i64>),
+    /// What a doubtful commit stored becomes rows, and the low-water mark may go on.
+    Rescue(Vec<i64>, i64),
     Build(WorkerId),
     Ready(WorkerId),
     Work(WorkerId),
@@ -131,7 +132,7 @@ impl World {
             Happening::Publish => self.publish(),
             Happening::Effect(operation) => self.take_effect(operation),
             Happening::Reply(operation) => self.reply(operation),
-            Happening::Rescue(seqs) => self.rescue(&seqs),
+            Happening::Rescue(seqs, mark) => self.rescue(&seqs, mark),
             Happening::Build(worker) => self.build(worker),
             Happening::Ready(worker) => self.ledger.worker_ready(self.now, worker),
             Happening::Work(worker) => self.work(worker),
@@ -188,11 +189,6 @@ impl World {
             && !self.has_dead_or_pending()
             && self.is_everybody_live()
             && self.ledger.is_drained()
-    }
-
-    /// Returns whether a doubtful commit is yet to be looked up.
-    pub(super) fn is_rescuing(&self) -> bool {
-        self.happenings.values().any(|(_, happening)| matches!(happening, Happening::Rescue(_)))
     }
 
     pub(super) fn say(&self, what: impl FnOnce() -> String) {

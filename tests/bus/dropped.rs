@@ -1,0 +1,39 @@
+//! A bus that is dropped without being told to shut down.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::events::{Watcher, happened};
+use crate::world::World;
+
+crate::on_both_databases!(connections_go_back_from_the_middle_of_a_commit);
+
+async fn connections_go_back_from_the_middle_of_a_commit(world: World) {
+    let panics = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&panics);
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        // Other tests of this process panic on purpose.
+        if info.payload_as_str().is_some_and(|message| message.contains("Tokio context")) {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+        usual(info);
+    }));
+    for round in 0..30 {
+        let watcher = Watcher::new([]);
+        let bus = world.builder().module(watcher.factory()).start().await.unwrap();
+        let publishers: Vec<_> = (0..4)
+            .map(|number| {
+                let bus = bus.clone();
+                tokio::spawn(async move { while bus.publish(happened(number)).await.is_ok() {} })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_micros(500 + round * 97)).await;
+        for publisher in publishers {
+            publisher.abort();
+        }
+        drop(bus);
+    }
+    assert_eq!(panics.load(Ordering::SeqCst), 0);
+}
