@@ -156,3 +156,14 @@ pub(crate) fn rescue(services: Arc<Services>, ids: Vec<Uuid>, mark: i64) {
         services.look_now.notify_one();
     }));
 }
+
+/// Gives back deliveries of which this node does not know whether it has claimed them. Tries until the store answers.
+pub(crate) async fn give_back(services: &Services, module: &str, events: &[Uuid]) {
+    if events.is_empty() {
+        return;
+    }
+    while let Err(error) = services.store.give_back(services.node, module, events).await {
+        tracing::warn!(module, %error, "deliveries of a doubtful claim could not be given back yet");
+        tokio::time::sleep(RESCUE_EVERY).await;
+    }
+}

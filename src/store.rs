@@ -40,7 +40,7 @@ pub use outbox::OutboxConnection;
 pub use sql::{Column, Row, Value};
 pub use transaction::Transaction;
 
-pub(crate) use claims::{ClaimBatch, Poll};
+pub(crate) use claims::{ClaimBatch, ClaimError, Poll};
 #[cfg(feature = "cli")]
 pub(crate) use commit::Spill;
 pub(crate) use commit::{Commit, CommitDone, CommitError, Duplicate};

@@ -8,7 +8,7 @@ use super::{Broker, Input};
 use crate::delivery::ClaimRequest;
 use crate::ledger::ModuleId;
 use crate::maintenance;
-use crate::store::{ClaimBatch, Poll, StoreError};
+use crate::store::{ClaimBatch, ClaimError, Poll, StoreError};
 
 impl Broker {
     pub(super) fn start_claims(&mut self, now: Duration) {
@@ -18,7 +18,14 @@ impl Broker {
         for (module, request) in self.ledger.claims(now) {
             let services = Arc::clone(&self.services);
             drop(self.services.runtime.spawn(async move {
-                let result = services.store.claim(services.node, &request).await;
+                let result = match services.store.claim(services.node, &request).await {
+                    Ok(batch) => Ok(batch),
+                    Err(ClaimError { error, doubtful }) => {
+                        // The module claims nothing else meanwhile.
+                        maintenance::give_back(&services, &request.module, &doubtful).await;
+                        Err(error)
+                    }
+                };
                 services.inbox.push(Input::Claimed { module, request, result });
             }));
         }

@@ -77,7 +77,7 @@ impl Ledger {
         self.put_back(now, &request.module, refused);
     }
 
-    /// A claim failed: nothing was claimed, or the node's lease will free it.
+    /// A claim failed: nothing is claimed.
     pub(crate) fn claim_failed(&mut self, now: Duration, id: ModuleId, request: &ClaimRequest) {
         if request.alone && self.alone == Some((id, None)) {
             self.alone = None;

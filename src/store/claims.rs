@@ -26,6 +26,20 @@ pub(crate) struct ClaimBatch {
     pub(crate) held: HeldKeys,
 }
 
+/// A claim failed.
+#[derive(Debug)]
+pub(crate) struct ClaimError {
+    pub(crate) error: StoreError,
+    /// Events whose rows it may have taken nevertheless, as the answer to its commit got lost.
+    pub(crate) doubtful: Vec<Uuid>,
+}
+
+impl<E: Into<StoreError>> From<E> for ClaimError {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), doubtful: Vec::new() }
+    }
+}
+
 /// What there is to do.
 #[derive(Debug, Default)]
 pub(crate) struct Poll {
@@ -110,6 +124,13 @@ pub(super) static TAKE: Statement = Statement::new(
      RETURNING event_id, attempts",
 );
 
+/// Undoes a claim. Rows of others are touched, not changed: so this waits for a commit that is still under way.
+pub(super) static GIVE_BACK: Statement = Statement::new(
+    "UPDATE event_deliveries SET attempts = attempts - CASE WHEN owner = $3 THEN 1 ELSE 0 END,
+            owner = CASE WHEN owner = $3 THEN NULL ELSE owner END
+     WHERE module = $1 AND event_id {in $2} AND state = 'pending'",
+);
+
 pub(super) static HELD_KEYS: Statement = Statement::new(
     "SELECT ordering_key, count(*) AS pending FROM event_deliveries
      WHERE module = $1 AND ordering_key IS NOT NULL AND state IN ('pending', 'dead') AND (state = 'pending' OR $2 = 2)
@@ -139,7 +160,7 @@ const _: () = assert!(ADOPTIONS_BEFORE_ALONE == 3, "the statement above and the 
 
 impl Store {
     /// Claims rows of one module.
-    pub(crate) async fn claim(&self, node: NodeId, request: &ClaimRequest) -> Result<ClaimBatch, StoreError> {
+    pub(crate) async fn claim(&self, node: NodeId, request: &ClaimRequest) -> Result<ClaimBatch, ClaimError> {
         let mut transaction = self.begin_write().await?;
         let due = if request.order == KeyOrder::Unordered {
             transaction.query(&DUE, filter(request, request.limit)).await?
@@ -154,8 +175,25 @@ impl Store {
         if short && request.order != KeyOrder::Unordered && request.probe.is_none() && !request.alone {
             batch.held = held_keys(&mut transaction, request).await?;
         }
-        transaction.commit().await?;
-        Ok(batch)
+        match transaction.commit().await {
+            Ok(()) => Ok(batch),
+            Err(error) if error.is_ambiguous() => {
+                Err(ClaimError { error, doubtful: batch.rows.iter().map(|row| row.envelope.id).collect() })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives back what a claim of `node` may have taken. Nobody may hold any of it in memory.
+    pub(crate) async fn give_back(
+        &self,
+        node: NodeId,
+        module: &str,
+        events: &[Uuid],
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin_write().await?;
+        transaction.run(&GIVE_BACK, crate::args![module, events.to_vec(), node]).await?;
+        transaction.commit().await
     }
 
     /// Looks what there is to do for the modules of this node.

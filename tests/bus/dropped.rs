@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+
 use crate::events::{Watcher, happened};
 use crate::world::World;
 
@@ -23,16 +25,13 @@ async fn connections_go_back_from_the_middle_of_a_commit(world: World) {
     for round in 0..30 {
         let watcher = Watcher::new([]);
         let bus = world.builder().module(watcher.factory()).start().await.unwrap();
-        let publishers: Vec<_> = (0..4)
-            .map(|number| {
-                let bus = bus.clone();
-                tokio::spawn(async move { while bus.publish(happened(number)).await.is_ok() {} })
-            })
-            .collect();
-        tokio::time::sleep(Duration::from_micros(500 + round * 97)).await;
-        for publisher in publishers {
-            publisher.abort();
+        let mut publishers = JoinSet::new();
+        for number in 0..4 {
+            let bus = bus.clone();
+            publishers.spawn(async move { while bus.publish(happened(number)).await.is_ok() {} });
         }
+        tokio::time::sleep(Duration::from_micros(500 + round * 97)).await;
+        publishers.shutdown().await;
         drop(bus);
     }
     assert_eq!(panics.load(Ordering::SeqCst), 0);

@@ -19,7 +19,7 @@ crate::on_both_databases!(
     an_event_in_the_hosts_own_transaction_is_published_by_its_commit,
 );
 
-static TABLES: MigrationSet = MigrationSet {
+pub(crate) static TABLES: MigrationSet = MigrationSet {
     table: "_effects_migrations",
     migrations: &[Migration {
         version: 1,
@@ -31,7 +31,7 @@ static TABLES: MigrationSet = MigrationSet {
 };
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Followed {
+pub(crate) struct Followed {
     number: u32,
 }
 
@@ -40,8 +40,8 @@ impl Event for Followed {
 }
 
 /// Writes one row and publishes one event for each event; fails first attempts if it is told to.
-struct Writer {
-    fails_first: bool,
+pub(crate) struct Writer {
+    pub(crate) fails_first: bool,
 }
 
 impl Module for Writer {
@@ -74,7 +74,7 @@ async fn start(world: &World, fails_first: bool) -> Bus {
     builder.module(move || Writer { fails_first }).start().await.unwrap()
 }
 
-async fn effects(bus: &Bus) -> Vec<i64> {
+pub(crate) async fn effects(bus: &Bus) -> Vec<i64> {
     let rows =
         bus.client().fetch_all("SELECT number FROM effects ORDER BY number", Vec::new()).await.unwrap();
     rows.iter().map(|row| row.get("number").unwrap()).collect()

@@ -8,6 +8,7 @@ mod effects;
 mod events;
 mod guide;
 mod limits;
+mod lost_answers;
 mod nodes;
 mod order;
 mod outcomes;

@@ -24,6 +24,7 @@ const STATEMENTS: &[&Statement] = &[
     &claims::DUE,
     &claims::DUE_IN_ORDER,
     &claims::TAKE,
+    &claims::GIVE_BACK,
     &claims::HELD_KEYS,
     &claims::POLL,
     &claims::ALONE,
