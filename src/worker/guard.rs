@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::cell::Cell;
-use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -58,20 +57,34 @@ pub(crate) struct Guard<'a> {
     pub(crate) deadline: Cell<Option<Instant>>,
 }
 
-impl Guard<'_> {
-    /// Awaits a handler's call within the bounds, and tells whether it ever had to wait.
+/// A handler's call within the bounds of a guard; tells how it ended, and whether it ever had to wait.
+pub(crate) struct Guarded<'a, F> {
+    guard: &'a Guard<'a>,
+    index: u32,
+    call: Pin<&'a mut F>,
+    /// Armed at the first wait, so that a call that never waits never pays for one.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<F: Future<Output = Result<(), HandlerError>>> Future for Guarded<'_, F> {
+    type Output = (Verdict, bool);
+
     #[inline]
-    pub(crate) async fn call<F>(&self, index: u32, mut call: Pin<&mut F>) -> (Verdict, bool)
-    where
-        F: Future<Output = Result<(), HandlerError>>,
-    {
-        let mut timer: Option<Pin<Box<Sleep>>> = None;
-        let verdict = poll_fn(|cx| match self.poll_caught(index, call.as_mut(), cx) {
-            Poll::Pending => self.poll_timer(&mut timer, cx),
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<(Verdict, bool)> {
+        let Self { guard, index, call, timer } = &mut *self;
+        let polled = match guard.poll_caught(*index, call.as_mut(), cx) {
+            Poll::Pending => guard.poll_timer(timer, cx),
             ready @ Poll::Ready(_) => ready,
-        })
-        .await;
-        (verdict, timer.is_some())
+        };
+        polled.map(|verdict| (verdict, timer.is_some()))
+    }
+}
+
+impl Guard<'_> {
+    /// Awaits a handler's call within the bounds.
+    #[inline]
+    pub(crate) fn call<'a, F>(&'a self, index: u32, call: Pin<&'a mut F>) -> Guarded<'a, F> {
+        Guarded { guard: self, index, call, timer: None }
     }
 
     #[inline]
@@ -89,7 +102,6 @@ impl Guard<'_> {
         })
     }
 
-    /// Arms the timer at the first wait, so that a call that never waits never pays for one.
     #[cold]
     fn poll_timer(&self, timer: &mut Option<Pin<Box<Sleep>>>, cx: &mut TaskContext<'_>) -> Poll<Verdict> {
         let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + self.timeout)));
