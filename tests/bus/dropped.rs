@@ -19,6 +19,7 @@ async fn start(world: &World, watcher: &Watcher) -> Bus {
             Ok(bus) => return bus,
             Err(error) => assert!(error.to_string().contains("in use"), "{error}"),
         }
+        // Nothing outside those threads tells when they have ended.
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -42,6 +43,7 @@ async fn connections_go_back_from_the_middle_of_a_commit(world: World) {
             let bus = bus.clone();
             publishers.spawn(async move { while bus.publish(happened(number)).await.is_ok() {} });
         }
+        // Another moment each time: where in a commit it falls is the point.
         tokio::time::sleep(Duration::from_micros(500 + round * 97)).await;
         publishers.shutdown().await;
         drop(bus);

@@ -88,6 +88,7 @@ impl Module for Stubborn {
 impl Handle<Happened> for Stubborn {
     async fn handle(&mut self, _: &Happened, _: &mut Context<'_>) -> Result<(), HandlerError> {
         while !self.may_go.load(Ordering::SeqCst) {
+            // It heeds no signal: to be stubborn is what it is for.
             if self.blocks {
                 std::thread::sleep(Duration::from_millis(5));
             } else {

@@ -65,6 +65,7 @@ impl Book {
         crate::world::soon(async {
             while !page.exists() {
                 assert!(child.try_wait().unwrap().is_none(), "the child ended by itself");
+                // Another process: its file is the signal.
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         })
